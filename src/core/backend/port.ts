@@ -1,0 +1,174 @@
+/**
+ * The port: what a backend offers to the clients. A backend is what an operating system is to a driver's
+ * user, a tree of device nodes and a socket family as one caller sees them, plus (where the backend has it)
+ * the management channel that a hypervisor offers beside its nodes.
+ *
+ * Every call may throw a SystemError whose `code` is the name of the system's error.
+ */
+import type { Duplex } from 'node:stream';
+
+/** Whose nodes and sockets: the host's, or those of the guest of a VM. */
+export type MachineName = 'host' | { vm: string };
+
+export interface CallOptions {
+  /** Aborting is what a signal is to a system call: the call ends with EINTR. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface Backend {
+  /** As the user would write it: `sim`, `sim:NAME`, `device`. */
+  readonly uri: string;
+  machine(name: MachineName): Machine;
+  /** Absent where the backend has no management channel. */
+  readonly management?: Management;
+  /** Closes every node and socket that is still open, with the consequences that has. */
+  close(): Promise<void>;
+}
+
+export interface Machine {
+  open(path: string, options?: OpenOptions): Promise<DeviceNode>;
+  /** Names in a directory of device nodes. ENOENT, ENOTDIR. */
+  readdir(path: string): Promise<string[]>;
+  readFile(path: string): Promise<Uint8Array>;
+  /** Reads a sysctl, or writes it when a value is given. ENOENT for an unknown name. */
+  sysctl(name: string, value?: string): Promise<string>;
+  /** A new AF_VSOCK socket. ESOCKTNOSUPPORT, ENODEV (datagrams without a transport that has them). */
+  socket(type: SocketType): Promise<VsockSocket>;
+  /** The machine's own CID, as IOCTL_VM_SOCKETS_GET_LOCAL_CID on /dev/vsock gives it. */
+  localCid(): Promise<number>;
+  /** Every vsock socket of the machine, where the backend can tell. */
+  diag?(): Promise<SocketRecord[]>;
+}
+
+export interface OpenOptions extends CallOptions {
+  /** Default `rw`. */
+  access?: 'r' | 'w' | 'rw';
+}
+
+export interface IoctlResult {
+  /** What the call returned. */
+  result: number;
+  /** The argument as the call left it; empty when the argument is not a buffer. */
+  data: Uint8Array;
+}
+
+export interface DeviceNode {
+  readonly path: string;
+  /** `argument` is the struct's bytes, or a plain integer for ioctls that take one. ENOTTY when unknown. */
+  ioctl(
+    request: number,
+    argument?: Uint8Array | number,
+    options?: CallOptions,
+  ): Promise<IoctlResult>;
+  close(): Promise<void>;
+}
+
+export type SocketType = 'stream' | 'seqpacket' | 'dgram';
+
+export interface VsockAddress {
+  /** Context id, u32; 0xffffffff is VMADDR_CID_ANY. */
+  cid: number;
+  /** u32; 0xffffffff is VMADDR_PORT_ANY. */
+  port: number;
+}
+
+/** Options of level AF_VSOCK; sizes in bytes, time-outs in milliseconds. */
+export type SocketOption =
+  | 'SO_VM_SOCKETS_BUFFER_SIZE'
+  | 'SO_VM_SOCKETS_BUFFER_MIN_SIZE'
+  | 'SO_VM_SOCKETS_BUFFER_MAX_SIZE'
+  | 'SO_VM_SOCKETS_CONNECT_TIMEOUT';
+
+export interface VsockSocket {
+  readonly type: SocketType;
+  bind(address: VsockAddress): Promise<void>;
+  listen(backlog: number): Promise<void>;
+  /** The next connection of a listener. */
+  accept(options?: CallOptions): Promise<VsockSocket>;
+  connect(address: VsockAddress, options?: CallOptions): Promise<void>;
+  setOption(option: SocketOption, value: number): Promise<void>;
+  getOption(option: SocketOption): Promise<number>;
+  localAddress(): Promise<VsockAddress>;
+  peerAddress(): Promise<VsockAddress>;
+  /** Joins the connected socket to a stream. May be called once. */
+  stream(): Promise<VsockStream>;
+  close(): Promise<void>;
+}
+
+export interface VsockStream {
+  /**
+   * Bytes for a stream socket; for the other types one chunk is one message, in both directions.
+   * Ending it is shutdown(SHUT_WR); its end is the peer's.
+   */
+  readonly duplex: Duplex;
+  /** Settles when the connection is over; rejects (ECONNRESET, EPIPE, ...) when it did not end well. */
+  readonly ended: Promise<void>;
+}
+
+/** One row of a socket list, as vsock_diag or ss(8) would give it. */
+export interface SocketRecord {
+  type: SocketType;
+  state: 'closed' | 'listen' | 'connecting' | 'established' | 'closing';
+  local: VsockAddress;
+  peer: VsockAddress | null;
+  /** Bytes received and not yet read. For a listener: connections that wait. */
+  recvQueue: number;
+  /** Bytes accepted from the program and not yet consumed by the peer. For a listener: the backlog. */
+  sendQueue: number;
+  /** Bytes that may be sent before the peer gives more credit; null where there is no connection. */
+  credit: number | null;
+  bufAlloc: number;
+  /** CID of the machine whose socket it is. */
+  owner: number;
+}
+
+export type VmState = 'created' | 'running' | 'suspended' | 'destroying';
+export type VmLifetime = 'persistent' | 'ephemeral';
+
+/** What `list --json` prints of a VM. What a backend can't know is null. */
+export interface VmRecord {
+  name: string;
+  state: VmState;
+  cpus: number | null;
+  /** Bytes. */
+  memory: number | null;
+  cid: number | null;
+  lifetime: VmLifetime | null;
+  /** ISO 8601, UTC. */
+  createdAt: string | null;
+  labels: Record<string, string>;
+}
+
+/** What `inspect` adds to it. */
+export interface VmDetails extends VmRecord {
+  devices: { path: string; description: string }[];
+  /** Paths of the sockets for programs that know nothing of vmmctl. */
+  exports: { kind: string; path: string }[];
+  counters: Record<string, number>;
+}
+
+export interface HostVersion {
+  product: string;
+  version: string;
+  revision: string;
+  features: string[];
+}
+
+/** What a hypervisor offers beside its nodes. */
+export interface Management {
+  vms(): Promise<VmRecord[]>;
+  /** ENOENT when no such VM is visible. */
+  vm(name: string): Promise<VmRecord>;
+  inspect(name: string): Promise<VmDetails>;
+  /**
+   * Sets what no node of the host sets. EINVAL for a reserved CID, EADDRINUSE for one in use.
+   * `cid: 'auto'` takes the lowest free one from 3. When it returns, a persistent VM is on disk.
+   */
+  configure(
+    name: string,
+    change: { cid?: number | 'auto'; labels?: Record<string, string> },
+  ): Promise<VmRecord>;
+  hostVersion(): Promise<HostVersion>;
+  /** Ends with the signal; each yield is the whole list, the first at once, then one at each change. */
+  watch(options: { signal: AbortSignal }): AsyncIterable<VmRecord[]>;
+}
