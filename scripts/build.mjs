@@ -1,6 +1,6 @@
 // Builds what is run: dist/ holds one CommonJS file for each way of starting, so that a start reads few files.
 // With --tests it also turns src/ and test/ into build/, file by file, for the test runner.
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -8,7 +8,28 @@ import { build } from 'esbuild';
 const root = new URL('..', import.meta.url).pathname;
 process.chdir(root);
 
-const common = { platform: 'node', target: 'node20', logLevel: 'warning', sourcemap: 'linked' };
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const common = {
+  platform: 'node',
+  target: 'node20',
+  logLevel: 'warning',
+  sourcemap: 'linked',
+  define: { __VMMCTL_VERSION__: JSON.stringify(version) },
+};
+
+// Another bundle is required, not imported: that loads it only when it is reached, and without the module loader.
+const otherBundles = {
+  name: 'other-bundles',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^\.\/oclif\.js$/ }, ({ importer }) =>
+      importer.endsWith('load-oclif.ts') ? { path: './oclif.cjs', namespace: 'bundle' } : null,
+    );
+    onResolve({ filter: /\.cjs$/, namespace: 'bundle' }, ({ path }) => ({ path, external: true }));
+    onLoad({ filter: /.*/, namespace: 'bundle' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
 
 /** Every TypeScript file below a directory. */
 async function sources(directory) {
@@ -16,7 +37,8 @@ async function sources(directory) {
   return entries.filter((name) => name.endsWith('.ts')).map((name) => join(directory, name));
 }
 
-async function bundle(entry, outfile, external = []) {
+async function bundle(entry, outfile) {
+  if (!existsSync(entry)) return;
   await build({
     ...common,
     entryPoints: [entry],
@@ -24,22 +46,24 @@ async function bundle(entry, outfile, external = []) {
     bundle: true,
     format: 'cjs',
     minify: true,
-    keepNames: true,
-    external: ['koffi', ...external],
+    define: { ...common.define, 'import.meta.dirname': '__dirname' },
+    external: ['koffi', './daemon.cjs'],
+    plugins: [otherBundles],
   });
 }
 
-async function transpile() {
-  rmSync('build', { recursive: true, force: true });
+async function transpile(outdir) {
+  rmSync(outdir, { recursive: true, force: true });
   await build({
     ...common,
     entryPoints: [...(await sources('src')), ...(await sources('test'))],
-    outdir: 'build',
+    outdir,
     outbase: '.',
     format: 'esm',
   });
 }
 
-await bundle('src/main.ts', 'dist/main.cjs', ['./daemon.cjs', './oclif.cjs']);
+await bundle('src/main.ts', 'dist/main.cjs');
+await bundle('src/cli/oclif.ts', 'dist/oclif.cjs');
 await bundle('src/core/daemon/main.ts', 'dist/daemon.cjs');
-if (process.argv.includes('--tests')) await transpile();
+if (process.argv.includes('--tests')) await transpile('build');

@@ -112,7 +112,12 @@ export type Decoded<S> = S extends Struct<infer F> ? Value<F> : never;
 /** A struct: usable on its own, or as a field of another. */
 export interface Struct<F extends Fields> extends FieldType<Value<F>> {
   readonly name: string;
-  readonly fields: readonly { name: string; offset: number; size: number; type: FieldType<unknown> }[];
+  readonly fields: readonly {
+    name: string;
+    offset: number;
+    size: number;
+    type: FieldType<unknown>;
+  }[];
   /** Offset of a field in bytes. */
   offset(field: keyof F & string): number;
   /** @throws RangeError when `data` is shorter than the struct. */

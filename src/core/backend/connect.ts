@@ -14,6 +14,8 @@ export interface ConnectOptions {
   caller?: CallerOptions | undefined;
   /** Called with one line for each call through the port, when tracing is on. */
   trace?: ((line: string) => void) | undefined;
+  /** Whether a simulated host that does not run is started; default true. ENXIO when it is not. */
+  start?: boolean | undefined;
 }
 
 /**

@@ -1,7 +1,234 @@
+/** The backend of the simulated host: the port, over the daemon's socket. */
 import { SystemError } from '../../abi/errno.js';
+import { hostPaths } from '../../daemon/paths.js';
 import type { ConnectOptions } from '../connect.js';
-import type { Backend } from '../port.js';
+import type {
+  Backend,
+  DeviceNode,
+  HostVersion,
+  IoctlResult,
+  Machine,
+  MachineName,
+  Management,
+  OpenOptions,
+  SocketRecord,
+  SocketType,
+  VmDetails,
+  VmRecord,
+  VsockSocket,
+} from '../port.js';
+import { type Connection, openControl } from './connection.js';
+import { SimulatedSocket } from './socket.js';
+import { startDaemon } from './start.js';
 
-export async function connectSimulator(_host: string, _options: ConnectOptions): Promise<Backend> {
-  throw new SystemError('ENOSYS');
+/** How often a daemon that ended at the wrong moment is started again. */
+const ATTEMPTS = 3;
+
+/** Connects to a simulated host, and starts it when it does not run. */
+export async function connectSimulator(host: string, options: ConnectOptions): Promise<Backend> {
+  const connection = await reach(host, options);
+  if (options.trace !== undefined) await traceTo(connection, options.trace);
+  return new SimulatorBackend(host, connection, options.trace);
+}
+
+async function reach(host: string, options: ConnectOptions): Promise<Connection> {
+  const paths = hostPaths(host);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const connection = await openControl(paths, options.caller);
+    if (connection !== undefined) return connection;
+    if (options.start === false) break;
+    await startDaemon(paths);
+  }
+  throw new SystemError('ENXIO', {
+    path: paths.socket,
+    message: 'the simulated host does not run',
+    hint: 'start it with `vmmctl sim start`',
+  });
+}
+
+async function traceTo(connection: Connection, trace: (line: string) => void): Promise<void> {
+  connection.on('trace', ({ line }) => trace(`packet ${String(line)}`));
+  await connection.call('trace');
+}
+
+class SimulatorBackend implements Backend {
+  readonly uri: string;
+  readonly management: Management;
+  readonly #connection: Connection;
+  readonly #trace: ((line: string) => void) | undefined;
+
+  constructor(host: string, connection: Connection, trace: ((line: string) => void) | undefined) {
+    this.uri = host === 'default' ? 'sim' : `sim:${host}`;
+    this.#connection = connection;
+    this.#trace = trace;
+    this.management = new SimulatorManagement(connection);
+  }
+
+  machine(name: MachineName): Machine {
+    return new SimulatedMachine(this.#connection, name, this.#trace);
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+  }
+}
+
+class SimulatedMachine implements Machine {
+  readonly #connection: Connection;
+  readonly #name: { vm?: string };
+  readonly #trace: ((line: string) => void) | undefined;
+
+  constructor(connection: Connection, name: MachineName, trace?: (line: string) => void) {
+    this.#connection = connection;
+    this.#name = name === 'host' ? {} : name;
+    this.#trace = trace;
+  }
+
+  async open(path: string, options: OpenOptions = {}): Promise<DeviceNode> {
+    const { access = 'rw', signal } = options;
+    const values = await this.#call('open', { path, access }, signal);
+    this.#trace?.(`open ${path} ${access} = ${String(values['handle'])}`);
+    return new SimulatedNode(this.#connection, path, Number(values['handle']), this.#trace);
+  }
+
+  async readdir(path: string): Promise<string[]> {
+    return (await this.#call('readdir', { path }))['names'] as string[];
+  }
+
+  async readFile(path: string): Promise<Uint8Array> {
+    throw new SystemError('ENOENT', { syscall: 'open', path });
+  }
+
+  async sysctl(name: string, value?: string): Promise<string> {
+    return String((await this.#call('sysctl', { name, value }))['value']);
+  }
+
+  async socket(type: SocketType): Promise<VsockSocket> {
+    const { handle } = await this.#call('socket', { type });
+    return new SimulatedSocket(this.#connection, type, Number(handle));
+  }
+
+  async localCid(): Promise<number> {
+    return Number((await this.#call('localCid'))['cid']);
+  }
+
+  async diag(): Promise<SocketRecord[]> {
+    return (await this.#call('diag'))['sockets'] as SocketRecord[];
+  }
+
+  async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
+    const { values } = await this.#connection.call(op, { ...this.#name, ...parameters }, { signal });
+    return values;
+  }
+}
+
+class SimulatedNode implements DeviceNode {
+  readonly path: string;
+  readonly #connection: Connection;
+  readonly #handle: number;
+  readonly #trace: ((line: string) => void) | undefined;
+
+  constructor(
+    connection: Connection,
+    path: string,
+    handle: number,
+    trace: ((line: string) => void) | undefined,
+  ) {
+    this.#connection = connection;
+    this.path = path;
+    this.#handle = handle;
+    this.#trace = trace;
+  }
+
+  async ioctl(
+    request: number,
+    argument: Uint8Array | number = 0,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<IoctlResult> {
+    const plain = typeof argument === 'number';
+    const name = `ioctl ${this.path} 0x${request.toString(16)}`;
+    const parameters = { handle: this.#handle, request, ...(plain ? { argument } : {}) };
+    try {
+      const { values, binary } = await this.#connection.call('ioctl', parameters, {
+        signal,
+        ...(plain ? {} : { binary: argument }),
+      });
+      this.#trace?.(`${name} = ${String(values['result'])}`);
+      return { result: Number(values['result']), data: binary };
+    } catch (error) {
+      this.#trace?.(`${name} = ${(error as SystemError).code}`);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.call('close', { handle: this.#handle });
+    this.#trace?.(`close ${this.path}`);
+  }
+}
+
+class SimulatorManagement implements Management {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  async vms(): Promise<VmRecord[]> {
+    return (await this.#call('vms'))['vms'] as VmRecord[];
+  }
+
+  async vm(name: string): Promise<VmRecord> {
+    return (await this.#call('vm', { name }))['vm'] as VmRecord;
+  }
+
+  async inspect(name: string): Promise<VmDetails> {
+    return (await this.#call('inspect', { name }))['vm'] as VmDetails;
+  }
+
+  async configure(
+    name: string,
+    change: { cid?: number | 'auto'; labels?: Record<string, string> },
+  ): Promise<VmRecord> {
+    return (await this.#call('configure', { name, ...change }))['vm'] as VmRecord;
+  }
+
+  async hostVersion(): Promise<HostVersion> {
+    return (await this.#call('hostVersion')) as unknown as HostVersion;
+  }
+
+  async *watch({ signal }: { signal: AbortSignal }): AsyncIterable<VmRecord[]> {
+    const lists: VmRecord[][] = [];
+    let failure: SystemError | undefined;
+    let wake: () => void = () => undefined;
+    const stop = this.#connection.on('vms', ({ vms }) => {
+      lists.push(vms as VmRecord[]);
+      wake();
+    });
+    const end = (error?: SystemError) => {
+      failure ??= error ?? new SystemError('EINTR');
+      wake();
+    };
+    this.#connection.onClose(end);
+    this.#call('watch', {}, signal).then(() => end(), end);
+    try {
+      for (;;) {
+        const list = lists.shift();
+        if (list !== undefined) yield list;
+        else if (signal.aborted) return;
+        else if (failure !== undefined) throw failure;
+        else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
+    return (await this.#connection.call(op, parameters, { signal })).values;
+  }
 }

@@ -1,5 +1,9 @@
 /** Starting, stopping and asking after the process that keeps a simulated host alive. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { SystemError } from '../../abi/errno.js';
+import { hostPaths } from '../../daemon/paths.js';
+import { type Connection, dial, OtherVersionError, openControl } from './connection.js';
+import { startDaemon } from './start.js';
 
 /** How a simulated host is set up; kept with its state, so that a restart has the same. */
 export interface SimulatorOptions {
@@ -39,19 +43,93 @@ export interface SimulatorStatus {
   counters: Record<string, number>;
 }
 
+/** How long a daemon may take to end, milliseconds. */
+const STOP_TIMEOUT_MS = 10_000;
+
 /** Starts it unless it runs; `started` says which. EBUSY when it runs with other options than asked for. */
 export async function startSimulator(
-  _host: string,
-  _options: SimulatorOptions,
+  host: string,
+  options: SimulatorOptions,
 ): Promise<SimulatorStatus & { started: boolean }> {
-  throw new SystemError('ENOSYS');
+  const wanted = Object.entries(options).filter(([, value]) => value !== undefined);
+  const before = await simulatorStatus(host);
+  if (!before.running) {
+    await startDaemon(hostPaths(host), Object.fromEntries(wanted));
+  } else {
+    const other = wanted.find(([name, value]) => before.options[name] !== value);
+    if (other !== undefined) {
+      throw new SystemError('EBUSY', {
+        message: `it runs already, with ${other[0]} ${before.options[other[0]]}`,
+        hint: 'stop it first with `vmmctl sim stop`, or use `vmmctl sim restart`',
+      });
+    }
+  }
+  return { ...(await simulatorStatus(host)), started: !before.running };
 }
 
 /** Ends it; persistent VMs come back at the next start. False when it did not run. */
-export async function stopSimulator(_host: string): Promise<boolean> {
-  throw new SystemError('ENOSYS');
+export async function stopSimulator(host: string): Promise<boolean> {
+  const paths = hostPaths(host);
+  try {
+    const connection = await openControl(paths);
+    if (connection === undefined) return false;
+    const gone = new Promise<void>((resolve) => connection.onClose(() => resolve()));
+    await connection.call('stop');
+    await withTimeout(gone);
+  } catch (error) {
+    if (!(error instanceof OtherVersionError) || error.identity.pid === undefined) throw error;
+    process.kill(error.identity.pid, 'SIGTERM');
+  }
+  await waitUntilGone(paths.socket);
+  return true;
 }
 
-export async function simulatorStatus(_host: string): Promise<SimulatorStatus> {
-  throw new SystemError('ENOSYS');
+export async function simulatorStatus(host: string): Promise<SimulatorStatus> {
+  const paths = hostPaths(host);
+  const places = {
+    host,
+    socket: paths.socket,
+    runtimeDirectory: paths.runtime,
+    stateDirectory: paths.state,
+    logFile: paths.log,
+  };
+  const connection = await openControl(paths);
+  if (connection !== undefined) return { ...places, ...(await ask(connection)) };
+  return {
+    ...places,
+    running: false,
+    pid: null,
+    version: null,
+    startedAt: null,
+    vms: null,
+    sockets: null,
+    clients: null,
+    options: {},
+    counters: {},
+  };
+}
+
+async function ask(connection: Connection) {
+  const { values } = await connection.call('status');
+  connection.close();
+  const known = values as unknown as Omit<SimulatorStatus, 'host' | 'running'>;
+  return { running: true, ...known };
+}
+
+async function waitUntilGone(path: string): Promise<void> {
+  const giveUpAt = performance.now() + STOP_TIMEOUT_MS;
+  while (performance.now() < giveUpAt) {
+    const socket = await dial(path);
+    if (socket === undefined) return;
+    socket.destroy();
+    await delay(20);
+  }
+  throw new SystemError('ETIMEDOUT', { message: 'the simulated host does not end' });
+}
+
+async function withTimeout(promise: Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  const tooLong = delay(STOP_TIMEOUT_MS, undefined, { signal: controller.signal }).catch(() => undefined);
+  await Promise.race([promise, tooLong]);
+  controller.abort();
 }

@@ -1,0 +1,42 @@
+/** What a completion script knows of the commands. */
+
+export interface FlagWords {
+  name: string;
+  char: string | undefined;
+  summary: string;
+  takesValue: boolean;
+  /** What its value is one of; empty when that is not known. */
+  values: readonly string[];
+  valuesAreVms: boolean;
+}
+
+export interface CommandWords {
+  /** As typed: `sim start`. */
+  words: string;
+  summary: string;
+  flags: readonly FlagWords[];
+  /** What its arguments are one of. */
+  values: readonly string[];
+  valuesAreVms: boolean;
+}
+
+/** The next words after some words, with their summaries where they end a command. */
+export function nextWords(commands: readonly CommandWords[]): Map<string, Map<string, string>> {
+  const next = new Map<string, Map<string, string>>();
+  for (const { words, summary } of commands) {
+    const parts = words.split(' ');
+    parts.forEach((part, i) => {
+      const before = parts.slice(0, i).join(' ');
+      const known = next.get(before) ?? new Map<string, string>();
+      next.set(before, known);
+      const last = i === parts.length - 1;
+      if (last || !known.has(part)) known.set(part, last ? summary : `commands of ${part}`);
+    });
+  }
+  return next;
+}
+
+/** For a single-quoted string of a shell. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

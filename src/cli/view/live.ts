@@ -1,0 +1,26 @@
+/** A block of lines on a terminal that is drawn again in place. */
+import type { Writable } from 'node:stream';
+
+const HIDE_CURSOR = '\u001b[?25l';
+const SHOW_CURSOR = '\u001b[?25h';
+const CLEAR_BELOW = '\u001b[0J';
+
+export class LiveBlock {
+  #lines = 0;
+  readonly #stream: Writable;
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+  }
+
+  draw(text: string): void {
+    const up = this.#lines > 0 ? `\u001b[${this.#lines}A\r` : HIDE_CURSOR;
+    this.#stream.write(`${up}${CLEAR_BELOW}${text}`);
+    this.#lines = text.split('\n').length - 1;
+  }
+
+  /** Leaves the last drawing where it is. */
+  end(): void {
+    if (this.#lines > 0) this.#stream.write(SHOW_CURSOR);
+  }
+}

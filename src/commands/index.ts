@@ -1,0 +1,30 @@
+/** The table of all commands: id to module. Each is loaded when it is run; words of an id are joined by `:`. */
+import type { CommandClass } from '../cli/command.js';
+
+export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }>>> = {
+  create: () => import('./create.js'),
+  destroy: () => import('./destroy.js'),
+  list: () => import('./list.js'),
+  inspect: () => import('./inspect.js'),
+  'host-version': () => import('./host-version.js'),
+
+  // --- vsock: rows of the vsock commands stand here ---
+  // --- end of vsock ---
+
+  'sim:start': () => import('./sim/start.js'),
+  'sim:stop': () => import('./sim/stop.js'),
+  'sim:restart': () => import('./sim/restart.js'),
+  'sim:status': () => import('./sim/status.js'),
+  'sim:log': () => import('./sim/log.js'),
+  'config:get': () => import('./config/get.js'),
+  'config:set': () => import('./config/set.js'),
+  'config:list': () => import('./config/list.js'),
+  completion: () => import('./completion.js'),
+  help: () => import('./help.js'),
+  __complete: () => import('./complete.js'),
+};
+
+/** Commands that people don't type. */
+export const HIDDEN: readonly string[] = ['__complete'];
+
+export type { CommandClass };

@@ -1,0 +1,32 @@
+/** VM names as arguments of commands. */
+import { UsageError } from '../cli/errors.js';
+import { closest } from '../cli/suggest.js';
+import { SystemError } from '../core/abi/errno.js';
+import type { Backend } from '../core/backend/port.js';
+import { nameProblem } from '../core/client/names.js';
+
+/** @throws UsageError for a name that can't be told from something else. */
+export function vmName(text: string): string {
+  const problem = nameProblem(text);
+  if (problem !== undefined) {
+    throw new UsageError(problem, 'a name is letters, digits, - _ . and begins with a letter');
+  }
+  return text;
+}
+
+/** Adds to an ENOENT about a VM the names that may have been meant. */
+export async function withNearNames(
+  error: unknown,
+  backend: Backend,
+  name: string,
+): Promise<unknown> {
+  if (!(error instanceof SystemError) || error.code !== 'ENOENT') return error;
+  const vms = (await backend.management?.vms().catch(() => [])) ?? [];
+  const near = closest(
+    name,
+    vms.map((vm) => vm.name),
+  );
+  const list = near.map((each) => `'${each}'`).join(' or ');
+  const hint = near.length > 0 ? `did you mean ${list}?` : "'vmmctl list' shows the VMs";
+  return new SystemError('ENOENT', { message: error.message, hint, cause: error.cause });
+}

@@ -1,0 +1,129 @@
+/** vsock sockets of a simulated host, as the port has them. */
+import type { Socket as NetSocket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { isErrorCode, SystemError } from '../../abi/errno.js';
+import { encodeMessage, MessageReader } from '../../daemon/messages.js';
+import type {
+  CallOptions,
+  SocketOption,
+  SocketType,
+  VsockAddress,
+  VsockSocket,
+  VsockStream,
+} from '../port.js';
+import type { Connection } from './connection.js';
+
+const OPTIONS: Readonly<Record<SocketOption, string>> = {
+  SO_VM_SOCKETS_BUFFER_SIZE: 'size',
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE: 'min',
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE: 'max',
+  SO_VM_SOCKETS_CONNECT_TIMEOUT: 'connect-timeout',
+};
+
+export class SimulatedSocket implements VsockSocket {
+  readonly type: SocketType;
+  readonly #connection: Connection;
+  readonly #handle: number;
+
+  constructor(connection: Connection, type: SocketType, handle: number) {
+    this.#connection = connection;
+    this.type = type;
+    this.#handle = handle;
+  }
+
+  async bind(address: VsockAddress): Promise<void> {
+    await this.#call('bind', address);
+  }
+
+  async listen(backlog: number): Promise<void> {
+    await this.#call('listen', { backlog });
+  }
+
+  async accept(options: CallOptions = {}): Promise<VsockSocket> {
+    const values = await this.#call('accept', {}, options);
+    return new SimulatedSocket(this.#connection, this.type, Number(values['handle']));
+  }
+
+  async connect(address: VsockAddress, options: CallOptions = {}): Promise<void> {
+    await this.#call('connect', address, options);
+  }
+
+  async setOption(option: SocketOption, value: number): Promise<void> {
+    await this.#call('setOption', { option: OPTIONS[option], value });
+  }
+
+  async getOption(option: SocketOption): Promise<number> {
+    const values = await this.#call('getOption', { option: OPTIONS[option] });
+    return Number(values['value']);
+  }
+
+  async localAddress(): Promise<VsockAddress> {
+    const values = await this.#call('addresses');
+    return values['local'] as VsockAddress;
+  }
+
+  async peerAddress(): Promise<VsockAddress> {
+    const { peer } = await this.#call('addresses');
+    if (peer === undefined || peer === null) throw new SystemError('ENOTCONN');
+    return peer as VsockAddress;
+  }
+
+  async stream(): Promise<VsockStream> {
+    const ended = this.#ended();
+    // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
+    ended.catch(() => undefined);
+    const values = await this.#call('stream');
+    const socket = await this.#connection.openStream(String(values['token']));
+    const duplex = this.type === 'stream' ? socket : messageDuplex(socket);
+    return { duplex, ended };
+  }
+
+  async close(): Promise<void> {
+    await this.#call('closeSocket');
+  }
+
+  async #call(op: string, parameters: object = {}, { signal }: CallOptions = {}) {
+    const all = { handle: this.#handle, ...parameters };
+    const { values } = await this.#connection.call(op, all, { signal });
+    return values;
+  }
+
+  #ended(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = this.#connection.on('ended', ({ socket, error }) => {
+        if (socket !== this.#handle) return;
+        stop();
+        if (error === undefined) resolve();
+        else reject(new SystemError(isErrorCode(error) ? error : 'EIO', { syscall: 'vsock' }));
+      });
+      this.#connection.onClose(reject);
+    });
+  }
+}
+
+/** One chunk is one message, in both directions. */
+function messageDuplex(socket: NetSocket): Duplex {
+  const reader = new MessageReader();
+  const duplex = new Duplex({
+    readableObjectMode: true,
+    read: () => socket.resume(),
+    write: (chunk: Uint8Array, _encoding, done) => {
+      if (socket.write(encodeMessage(chunk))) done();
+      else socket.once('drain', () => done());
+    },
+    final: (done) => {
+      socket.end();
+      done();
+    },
+    destroy: (error, done) => {
+      socket.destroy();
+      done(error);
+    },
+  });
+  socket.on('data', (chunk: Uint8Array) => {
+    for (const message of reader.push(chunk)) if (!duplex.push(message)) socket.pause();
+  });
+  socket.on('end', () => duplex.push(null));
+  socket.on('error', (error) => duplex.destroy(error));
+  return duplex;
+}

@@ -1,0 +1,218 @@
+/**
+ * Joins a connected vsock socket to the Unix connection of the program that uses it. Bytes go from one to the
+ * other without being copied or put into frames; what the vsock peer gives no credit for is not read from the
+ * program, and what the program does not read is not taken from the socket.
+ */
+import type { Socket as NetSocket } from 'node:net';
+import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
+import { VSOCK_CLOSE_TIMEOUT_MS } from '../abi/vm-sockets.js';
+import type { Socket } from '../simulator/vsock/socket.js';
+import { encodeMessage, MessageReader } from './messages.js';
+import type { Pump, Watcher } from './pump.js';
+
+/** How much is taken from a socket for one write to the program, bytes. */
+const READ_BYTES = 262144;
+
+export class Bridge implements Watcher {
+  readonly #socket: Socket;
+  readonly #connection: NetSocket;
+  readonly #pump: Pump;
+  readonly #onEnd: (error: ErrorCode | undefined) => void;
+  /** What was read from the program and not yet accepted by the socket; the program is not read meanwhile. */
+  readonly #unsent: Uint8Array[] = [];
+  readonly #messages: MessageReader | undefined;
+  #inputEnded = false;
+  #shutDown = false;
+  #outputEnded = false;
+  #writable = true;
+  #finished = false;
+  #error: ErrorCode | undefined;
+  /** The peer takes no more: what it has sent is still delivered, then all is over. */
+  #broken = false;
+  #abandoned: NodeJS.Timeout | undefined;
+
+  /**
+   * @param onEnd told once, when the connection is over in both directions, with the error if it did not end well.
+   */
+  constructor(
+    socket: Socket,
+    connection: NetSocket,
+    pump: Pump,
+    onEnd: (error: ErrorCode | undefined) => void,
+  ) {
+    this.#socket = socket;
+    this.#connection = connection;
+    this.#pump = pump;
+    this.#onEnd = onEnd;
+    this.#messages = socket.type === 'stream' ? undefined : new MessageReader();
+  }
+
+  /** Lets bytes flow. */
+  start(): void {
+    const connection = this.#connection;
+    this.#pump.watch(this.#socket, this);
+    connection.on('data', (chunk: Uint8Array) => this.#received(chunk));
+    connection.on('end', () => this.#programEnded());
+    connection.on('drain', () => this.#drained());
+    connection.on('error', () => this.abandon());
+    connection.on('close', () => this.abandon());
+    connection.resume();
+    this.#step();
+    this.#pump.kick();
+  }
+
+  /** The program is gone: what it has sent still goes out, nothing is kept for it. */
+  abandon(): void {
+    if (this.#finished || this.#abandoned !== undefined) return;
+    this.#outputEnded = true;
+    this.#connection.on('error', () => undefined);
+    const inputIsOver = this.#connection.destroyed || this.#connection.readableEnded;
+    if (inputIsOver) this.#inputEnded = true;
+    this.#abandoned = setTimeout(() => this.#finish(), VSOCK_CLOSE_TIMEOUT_MS);
+    this.#step();
+    this.#pump.kick();
+  }
+
+  /** Ends it at once: the socket's peer is told that it closed. */
+  destroy(error?: ErrorCode): void {
+    this.#error ??= error;
+    this.#finish();
+  }
+
+  socketChanged(): void {
+    this.#step();
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#finished || this.#broken) return;
+    try {
+      if (this.#messages === undefined) this.#unsent.push(chunk);
+      else this.#unsent.push(...this.#messages.push(chunk));
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#step();
+    this.#pump.kick();
+  }
+
+  #programEnded(): void {
+    this.#inputEnded = true;
+    this.#step();
+    this.#pump.kick();
+  }
+
+  #drained(): void {
+    this.#writable = true;
+    this.#step();
+    this.#pump.kick();
+  }
+
+  #step(): void {
+    if (this.#finished) return;
+    try {
+      this.#send();
+    } catch (error) {
+      this.#sendFailed(error);
+    }
+    try {
+      this.#receive();
+    } catch (error) {
+      this.#receiveFailed(error);
+    }
+    if (this.#broken && this.#writable) this.#finish();
+    if (this.#inputOver() && this.#outputEnded) this.#finish();
+  }
+
+  #inputOver(): boolean {
+    return this.#inputEnded && this.#unsent.length === 0;
+  }
+
+  #send(): void {
+    const before = this.#unsent.length;
+    for (let data = this.#unsent[0]; data !== undefined; data = this.#unsent[0]) {
+      const stream = this.#socket.type === 'stream';
+      const sent = stream ? this.#socket.send(data) : this.#socket.sendMessage(data);
+      if (sent < data.length) {
+        this.#unsent[0] = data.subarray(sent);
+        this.#connection.pause();
+        return;
+      }
+      this.#unsent.shift();
+    }
+    if (this.#inputEnded) this.#shutdownOnce();
+    else if (before > 0 && this.#connection.isPaused()) this.#connection.resume();
+  }
+
+  #shutdownOnce(): void {
+    if (this.#socket.type === 'dgram') this.#outputEnded = true;
+    else if (this.#socket.state === 'connected' && !this.#shutDown) this.#socket.shutdown('write');
+    this.#shutDown = true;
+  }
+
+  #receive(): void {
+    while (!this.#outputEnded && this.#writable) {
+      const data = this.#next();
+      if (data === undefined) return;
+      if (data === null) {
+        this.#outputEnded = true;
+        this.#connection.end();
+        return;
+      }
+      this.#writable = this.#connection.write(data);
+    }
+    if (this.#outputEnded && this.#abandoned !== undefined) this.#discard();
+  }
+
+  #next(): Uint8Array | null | undefined {
+    if (this.#socket.type === 'stream') return this.#socket.recv(READ_BYTES);
+    const message = this.#socket.recvMessage();
+    if (message === null || message === undefined) return message;
+    return encodeMessage(message.bytes);
+  }
+
+  /** Nobody reads any more, but the peer must not be kept from taking what is on its way to it. */
+  #discard(): void {
+    while (this.#socket.readable()) {
+      const data = this.#next();
+      if (data === null || data === undefined) return;
+    }
+  }
+
+  #sendFailed(error: unknown): void {
+    if (this.#unsent.length > 0) this.#fail(error);
+    this.#unsent.length = 0;
+    this.#inputEnded = true;
+    this.#broken = true;
+  }
+
+  #receiveFailed(error: unknown): void {
+    const closed = error instanceof SystemError && error.code === 'ENOTCONN';
+    if (!closed) this.#fail(error);
+    if (this.#outputEnded) return;
+    this.#outputEnded = true;
+    this.#connection.end();
+  }
+
+  #fail(error: unknown): void {
+    const code = (error as { code?: unknown }).code;
+    this.#error ??= isErrorCode(code) ? code : 'EIO';
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#abandoned);
+    this.#pump.watch(this.#socket, undefined);
+    const error = this.#socket.cutOff ? this.#cutOffReason() : this.#error;
+    this.#socket.close();
+    this.#connection.resume();
+    this.#connection.end();
+    this.#onEnd(error);
+    this.#pump.kick();
+  }
+
+  #cutOffReason(): ErrorCode {
+    const said = this.#error ?? this.#socket.error;
+    return said === undefined || said === 'EPIPE' ? 'ECONNRESET' : said;
+  }
+}

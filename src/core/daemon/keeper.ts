@@ -1,0 +1,159 @@
+/** Keeps a world alive: gives it time, keeps its persistent VMs on disk, and offers each VM's Unix sockets. */
+import type { HybridExports } from '../export/hybrid.js';
+import { type Caller, ROOT } from '../simulator/node.js';
+import type { Socket } from '../simulator/vsock/socket.js';
+import { type Domain, type SavedVm, World, type WorldOptions } from '../simulator/world.js';
+import { Journal } from './journal.js';
+import type { Log } from './log.js';
+import { Pump, RealClock } from './pump.js';
+
+/** Lines in the journal after which it is written anew. */
+const COMPACT_LINES = 20_000;
+
+export class Keeper {
+  readonly world: World;
+  readonly pump: Pump;
+  readonly log: Log;
+  readonly #journalPath: string;
+  readonly #exports: HybridExports;
+  /** VMs whose creating handle is still open: not yet on disk. */
+  readonly #provisional = new Set<string>();
+  readonly #onChange = new Set<() => void>();
+  #journal: Journal;
+  #lines = 0;
+
+  /** @param saved the persistent VMs of the last run. */
+  constructor(
+    options: Omit<WorldOptions, 'clock' | 'defers'>,
+    saved: readonly SavedVm[],
+    journalPath: string,
+    makeExports: (keeper: Keeper) => HybridExports,
+    log: Log,
+  ) {
+    const clock = new RealClock();
+    this.log = log;
+    this.#journalPath = journalPath;
+    this.world = new World({ ...options, clock, defers: true });
+    this.pump = new Pump(this.world.network, this.world.deadlines, clock, (socket) =>
+      this.#deferred(socket),
+    );
+    this.#exports = makeExports(this);
+    this.#restore(saved);
+    this.#journal = new Journal(journalPath, this.#saved());
+  }
+
+  /** Calls back after each change of a VM, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#onChange.add(listener);
+    return () => this.#onChange.delete(listener);
+  }
+
+  /** The creating handle of these VMs was closed: they are complete, and kept from now on. */
+  settled(names: Iterable<string>): void {
+    for (const name of names) {
+      if (!this.#provisional.delete(name)) continue;
+      const domain = this.world.peek(name);
+      if (domain !== undefined) this.#keep(domain);
+    }
+  }
+
+  /**
+   * Takes over what a call changed, and lets packets flow. Call after each call on the world.
+   * @param making collects the names of VMs that the call has begun to make; they are kept from `settled` on.
+   */
+  digest(making?: Set<string>): void {
+    const events = this.world.takeEvents();
+    for (const { type, domain } of events) {
+      if (type === 'created' && making !== undefined) {
+        making.add(domain.vm.name);
+        this.#provisional.add(domain.vm.name);
+      }
+      if (type === 'destroyed') this.#gone(domain);
+      else this.#changed(domain);
+    }
+    this.pump.kick();
+    if (events.length > 0) for (const listener of [...this.#onChange]) listener();
+  }
+
+  /** Resolves when all changes so far are on disk. */
+  async durable(): Promise<void> {
+    await this.#journal.flush();
+  }
+
+  /** Paths of the Unix sockets of a VM. */
+  exportsOf(domain: Domain): { kind: string; path: string }[] {
+    return this.#exports.paths(domain);
+  }
+
+  async close(): Promise<void> {
+    this.pump.stop();
+    await this.#journal.flush();
+    this.#journal.close();
+    this.#exports.close();
+  }
+
+  #restore(saved: readonly SavedVm[]): void {
+    for (const vm of saved) {
+      try {
+        this.world.restore(vm);
+      } catch (error) {
+        this.log.write(`cannot restore ${JSON.stringify(vm.name)}: ${String(error)}`);
+      }
+    }
+    for (const { domain } of this.world.takeEvents()) this.#exports.offer(domain);
+  }
+
+  #changed(domain: Domain): void {
+    this.#exports.offer(domain);
+    if (!this.#provisional.has(domain.vm.name)) this.#keep(domain);
+  }
+
+  #gone(domain: Domain): void {
+    const { name } = domain.vm;
+    this.#exports.withdraw(domain);
+    this.log.write(`destroyed ${JSON.stringify(name)}`);
+    if (this.#provisional.delete(name) || domain.vm.lifetime !== 'persistent') return;
+    this.#journal.del(name);
+    this.#count();
+  }
+
+  #keep(domain: Domain): void {
+    if (domain.vm.lifetime !== 'persistent') return;
+    this.#journal.put(this.world.save(domain));
+    this.#count();
+  }
+
+  #count(): void {
+    this.#lines++;
+    if (this.#lines < COMPACT_LINES) return;
+    this.#lines = 0;
+    this.#journal.close();
+    this.#journal = new Journal(this.#journalPath, this.#saved());
+  }
+
+  #saved(): SavedVm[] {
+    const kept = this.world
+      .domains(ROOT)
+      .filter(({ vm }) => vm.lifetime === 'persistent' && !this.#provisional.has(vm.name));
+    return kept.map((domain) => this.world.save(domain));
+  }
+
+  #deferred(socket: Socket): void {
+    const cid = socket.peer?.cid;
+    const domain = cid === undefined ? undefined : this.world.domainByCid(cid);
+    if (domain === undefined) this.world.network.host.refuse(socket);
+    else this.#exports.claim(domain, socket);
+  }
+}
+
+/** The caller that a client asked to be, with what it left out filled in. */
+export function callerFrom(wish: { uid?: unknown; gid?: unknown; jail?: unknown }): Caller {
+  const id = (value: unknown) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32
+      ? value
+      : undefined;
+  const uid = id(wish.uid) ?? 0;
+  const gid = id(wish.gid) ?? uid;
+  const jail = typeof wish.jail === 'string' ? wish.jail : '';
+  return { uid, gid, groups: [gid], capabilities: uid === 0 ? 'all' : new Set(), jail };
+}

@@ -1,0 +1,201 @@
+/** Requests that no device node answers: what a hypervisor offers through its management channel. */
+import type { SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
+import { cpuCount, memoryBytes } from '../simulator/vmm/vm.js';
+import type { Socket } from '../simulator/vsock/socket.js';
+import type { Stack } from '../simulator/vsock/stack.js';
+import type { Domain } from '../simulator/world.js';
+import type { Keeper } from './keeper.js';
+import { labels, machineName, text } from './parameters.js';
+import type { CallTable, Session } from './session.js';
+import { describePacketBytes } from './trace.js';
+
+/** What `host-version` says about the product; the version is vmmctl's own. */
+const PRODUCT = 'vmmctl simulated host';
+
+export const MANAGEMENT_CALLS: CallTable = {
+  vms({ session }) {
+    return { vms: records(session) };
+  },
+
+  vm({ session, parameters }) {
+    const { keeper } = session.shared;
+    const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
+    keeper.digest();
+    return { vm: record(domain, session.caller.jail) };
+  },
+
+  inspect({ session, parameters }) {
+    const { keeper } = session.shared;
+    const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
+    keeper.digest();
+    return { vm: details(keeper, domain, session.caller.jail) };
+  },
+
+  async configure({ session, parameters }) {
+    const { keeper } = session.shared;
+    const cid = parameters['cid'];
+    const domain = keeper.world.configure(
+      text(parameters, 'name'),
+      {
+        cid: cid === 'auto' || typeof cid === 'number' ? cid : undefined,
+        labels: labels(parameters),
+      },
+      session.caller,
+    );
+    keeper.digest();
+    await keeper.durable();
+    return { vm: record(domain, session.caller.jail) };
+  },
+
+  hostVersion({ session }) {
+    const { info, keeper } = session.shared;
+    const { network } = keeper.world;
+    return {
+      product: PRODUCT,
+      version: info.version,
+      revision: network.profile.name,
+      features: features(keeper),
+    };
+  },
+
+  watch({ session, signal }) {
+    const tell = () => session.event('vms', { vms: records(session) });
+    const stop = session.shared.keeper.onChange(tell);
+    session.onClose(stop);
+    tell();
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => {
+        stop();
+        resolve({});
+      });
+    });
+  },
+
+  diag({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    const { stack } = world.machine(machineName(parameters), session.caller);
+    return { sockets: socketRecords(stack) };
+  },
+
+  status({ session }) {
+    const { info, keeper, clients } = session.shared;
+    const { network } = keeper.world;
+    const { packets, bytes, dropped } = network.switch.counters;
+    return {
+      version: info.version,
+      pid: process.pid,
+      startedAt: info.startedAt,
+      options: info.options,
+      vms: keeper.world.size,
+      sockets: keeper.world.socketCount(),
+      clients: clients - 1,
+      counters: { packets, bytes, ...prefixed('dropped', dropped) },
+    };
+  },
+
+  trace({ session }) {
+    const { network } = session.shared.keeper.world;
+    const tap = (header: Uint8Array, payload: Uint8Array) => {
+      session.event('trace', { line: describePacketBytes(header, payload) });
+    };
+    const stop = network.switch.addTap(tap);
+    session.onClose(stop);
+    return {};
+  },
+
+  stop({ session }) {
+    session.shared.info.stop();
+    return {};
+  },
+};
+
+function records(session: Session): VmRecord[] {
+  const { keeper } = session.shared;
+  const domains = keeper.world.domains(session.caller);
+  return domains.map((domain) => record(domain, session.caller.jail));
+}
+
+/** A VM as a caller in `jail` sees it: those of jails below have the path from there before their name. */
+function record(domain: Domain, jail: string): VmRecord {
+  const { vm, guest } = domain;
+  return {
+    name: visibleName(vm.name, vm.creator.jail, jail),
+    state: vm.state,
+    cpus: cpuCount(vm),
+    memory: memoryBytes(vm),
+    cid: guest.cid ?? null,
+    lifetime: vm.lifetime,
+    createdAt: new Date(vm.createdAtMs).toISOString(),
+    labels: domain.labels,
+  };
+}
+
+function visibleName(name: string, owner: string, viewer: string): string {
+  if (owner === viewer) return name;
+  const below = viewer === '' ? owner : owner.slice(viewer.length + 1);
+  return `${below}/${name}`;
+}
+
+function details(keeper: Keeper, domain: Domain, jail: string): VmDetails {
+  const { guest, machine } = domain;
+  const sockets = socketRecords(guest.stack);
+  const established = sockets.filter(({ state }) => state === 'established').length;
+  return {
+    ...record(domain, jail),
+    devices: machine.nodes(),
+    exports: keeper.exportsOf(domain),
+    counters: {
+      sockets: sockets.length,
+      connections: established,
+      packetsFromGuest: guest.port?.up.pulled ?? 0,
+      packetsToGuest: guest.port?.down.pulled ?? 0,
+      droppedReplies: guest.port?.down.droppedReplies ?? 0,
+    },
+  };
+}
+
+function socketRecords(stack: Stack): SocketRecord[] {
+  return [...stack.sockets()].map((socket) => socketRecord(stack, socket));
+}
+
+const STATES = {
+  closed: 'closed',
+  listen: 'listen',
+  connecting: 'connecting',
+  deferred: 'connecting',
+  connected: 'established',
+  closing: 'closing',
+} as const;
+
+function socketRecord(stack: Stack, socket: Socket): SocketRecord {
+  const { credit } = socket;
+  const listens = socket.state === 'listen';
+  const connected = socket.state === 'connected' && socket.type !== 'dgram';
+  return {
+    type: socket.type,
+    state: STATES[socket.state],
+    local: socket.local,
+    peer: socket.peer ?? null,
+    recvQueue: listens ? socket.acceptQueue.length : credit.rxBytes,
+    sendQueue: listens ? socket.backlog : connected ? credit.inFlight() : 0,
+    credit: connected ? credit.sendable(socket.host.profile) : null,
+    bufAlloc: credit.bufAlloc,
+    owner: stack.cid,
+  };
+}
+
+function features(keeper: Keeper): string[] {
+  const { profile, switch: hub } = keeper.world.network;
+  const types = ['stream', ...(profile.seqpacket ? ['seqpacket'] : [])];
+  if (profile.datagrams) types.push('dgram');
+  return [...types.map((type) => `vsock-${type}`), `vsock-${hub.policy}`, 'vmmctl', 'hybrid-vsock'];
+}
+
+function prefixed(prefix: string, counters: Readonly<Record<string, number>>) {
+  return Object.fromEntries(
+    Object.entries(counters).map(([name, value]) => [
+      `${prefix}${name.charAt(0).toUpperCase()}${name.slice(1)}`,
+      value,
+    ]),
+  );
+}

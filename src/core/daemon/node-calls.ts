@@ -1,0 +1,102 @@
+/** Requests about device nodes: open, ioctl, close, directories, sysctls. */
+import { SystemError } from '../abi/errno.js';
+import type { OpenNode } from '../simulator/node.js';
+import type { Keeper } from './keeper.js';
+import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
+import type { Call, CallTable } from './session.js';
+
+/** Nodes that one client may have open: what Linux allows a process by default, more or less. */
+const MAX_NODES = 4096;
+
+interface Entry {
+  readonly node: OpenNode;
+  /** VMs that were created on this handle. */
+  readonly making: Set<string>;
+}
+
+/** The open nodes of one client. */
+export class NodeTable {
+  readonly #keeper: Keeper;
+  readonly #entries = new Map<number, Entry>();
+  #next = 1;
+
+  constructor(keeper: Keeper) {
+    this.#keeper = keeper;
+  }
+
+  add(node: OpenNode): number {
+    if (this.#entries.size >= MAX_NODES) {
+      node.close();
+      throw new SystemError('EMFILE', { syscall: 'open' });
+    }
+    const handle = this.#next++;
+    this.#entries.set(handle, { node, making: new Set() });
+    return handle;
+  }
+
+  get(handle: number): Entry {
+    const entry = this.#entries.get(handle);
+    if (entry === undefined) throw new SystemError('EBADF');
+    return entry;
+  }
+
+  remove(handle: number): void {
+    const { node, making } = this.get(handle);
+    this.#entries.delete(handle);
+    node.close();
+    this.#keeper.settled(making);
+  }
+
+  close(): void {
+    for (const handle of [...this.#entries.keys()]) this.remove(handle);
+  }
+}
+
+export const NODE_CALLS: CallTable = {
+  open({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    const machine = world.machine(machineName(parameters), session.caller);
+    const access = oneOf(parameters, 'access', ['r', 'w', 'rw'] as const);
+    const node = machine.open(text(parameters, 'path'), session.caller, access);
+    return { handle: session.nodes.add(node) };
+  },
+
+  async ioctl({ session, parameters, binary }) {
+    const { keeper } = session.shared;
+    const { node, making } = session.nodes.get(integer(parameters, 'handle'));
+    const request = integer(parameters, 'request');
+    const argument =
+      parameters['argument'] === undefined ? binary.slice() : integer(parameters, 'argument');
+    const reply = node.ioctl(request, argument);
+    keeper.digest(making);
+    await keeper.durable();
+    return { result: reply.result, ...(reply.data === undefined ? {} : { binary: reply.data }) };
+  },
+
+  async close({ session, parameters }) {
+    session.nodes.remove(integer(parameters, 'handle'));
+    await digested(session.shared.keeper);
+    return {};
+  },
+
+  readdir({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    const machine = world.machine(machineName(parameters), session.caller);
+    return { names: machine.readdir(text(parameters, 'path'), session.caller) };
+  },
+
+  async sysctl(call: Call) {
+    const { session, parameters } = call;
+    const { keeper } = session.shared;
+    const machine = keeper.world.machine(machineName(parameters), session.caller);
+    const value = optionalText(parameters, 'value');
+    const result = machine.sysctl(text(parameters, 'name'), value, session.caller);
+    await digested(keeper);
+    return { value: result };
+  },
+};
+
+async function digested(keeper: Keeper): Promise<void> {
+  keeper.digest();
+  await keeper.durable();
+}

@@ -1,0 +1,215 @@
+/** Requests about vsock sockets. Calls that wait (accept, connect) are answered when the socket is woken. */
+import type { Socket as NetSocket } from 'node:net';
+import { SystemError } from '../abi/errno.js';
+import type { SizeOption, Socket } from '../simulator/vsock/socket.js';
+import type { Stack } from '../simulator/vsock/stack.js';
+import { Bridge } from './bridge.js';
+import { address, integer, machineName, oneOf } from './parameters.js';
+import type { Watcher } from './pump.js';
+import type { Answer, CallTable, Session } from './session.js';
+
+/** Sockets that one client may have. */
+const MAX_SOCKETS = 65_536;
+/** How long a socket waits for its stream connection, milliseconds. */
+const STREAM_TIMEOUT_MS = 10_000;
+
+interface Waiter {
+  /** What the call gives when it can be answered; undefined while it has to wait. */
+  attempt(): Answer | undefined;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+class Entry implements Watcher {
+  readonly waiters: Waiter[] = [];
+  bridge: Bridge | undefined;
+
+  constructor(
+    readonly socket: Socket,
+    readonly stack: Stack,
+  ) {}
+
+  socketChanged(): void {
+    for (let waiter = this.waiters[0]; waiter !== undefined; waiter = this.waiters[0]) {
+      try {
+        const answer = waiter.attempt();
+        if (answer === undefined) return;
+        this.waiters.shift();
+        waiter.resolve(answer);
+      } catch (error) {
+        this.waiters.shift();
+        waiter.reject(error);
+      }
+    }
+  }
+}
+
+/** The sockets of one client. */
+export class SocketTable {
+  readonly #session: Session;
+  readonly #entries = new Map<number, Entry>();
+  #next = 1;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  add(socket: Socket, stack: Stack): number {
+    if (this.#entries.size >= MAX_SOCKETS) {
+      socket.close();
+      throw new SystemError('EMFILE', { syscall: 'socket' });
+    }
+    const handle = this.#next++;
+    const entry = new Entry(socket, stack);
+    this.#entries.set(handle, entry);
+    this.#session.shared.keeper.pump.watch(socket, entry);
+    return handle;
+  }
+
+  get(handle: number): Entry {
+    const entry = this.#entries.get(handle);
+    if (entry === undefined) throw new SystemError('EBADF');
+    return entry;
+  }
+
+  /** Waits until the attempt gives an answer; an abort ends it with EINTR. */
+  wait(handle: number, signal: AbortSignal, attempt: () => Answer | undefined): Promise<Answer> {
+    const entry = this.get(handle);
+    return new Promise((resolve, reject) => {
+      const waiter = { attempt, resolve, reject };
+      entry.waiters.push(waiter);
+      signal.addEventListener('abort', () => {
+        const at = entry.waiters.indexOf(waiter);
+        if (at < 0) return;
+        entry.waiters.splice(at, 1);
+        reject(new SystemError('EINTR'));
+      });
+      entry.socketChanged();
+      this.#session.shared.keeper.pump.kick();
+    });
+  }
+
+  /** Joins a connected socket to the connection that brings the token. */
+  stream(handle: number): Answer {
+    const { keeper } = this.#session.shared;
+    const entry = this.get(handle);
+    const { socket } = entry;
+    if (entry.bridge !== undefined || (socket.state !== 'connected' && !socket.done)) {
+      throw new SystemError(entry.bridge === undefined ? 'ENOTCONN' : 'EISCONN');
+    }
+    const take = (connection: NetSocket) => {
+      clearTimeout(timer);
+      const bridge = new Bridge(socket, connection, keeper.pump, (error) => {
+        this.#session.event('ended', { socket: handle, ...(error === undefined ? {} : { error }) });
+      });
+      entry.bridge = bridge;
+      bridge.start();
+    };
+    const token = this.#session.shared.expectStream(take);
+    const timer = setTimeout(() => {
+      this.#session.shared.forgetStream(token);
+    }, STREAM_TIMEOUT_MS);
+    timer.unref();
+    return { token };
+  }
+
+  remove(handle: number): void {
+    const entry = this.get(handle);
+    this.#entries.delete(handle);
+    for (const waiter of entry.waiters.splice(0)) waiter.reject(new SystemError('EBADF'));
+    if (entry.bridge !== undefined) entry.bridge.abandon();
+    else entry.socket.close();
+    this.#session.shared.keeper.pump.kick();
+  }
+
+  close(): void {
+    for (const handle of [...this.#entries.keys()]) this.remove(handle);
+  }
+}
+
+export const SOCKET_CALLS: CallTable = {
+  socket({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    const { stack } = world.machine(machineName(parameters), session.caller);
+    const type = oneOf(parameters, 'type', ['stream', 'seqpacket', 'dgram'] as const);
+    return { handle: session.sockets.add(stack.socket(type, session.caller), stack) };
+  },
+
+  bind({ session, parameters }) {
+    const { socket, stack } = session.sockets.get(integer(parameters, 'handle'));
+    stack.bind(socket, address(parameters));
+    return {};
+  },
+
+  listen({ session, parameters }) {
+    const { socket, stack } = session.sockets.get(integer(parameters, 'handle'));
+    stack.listen(socket, integer(parameters, 'backlog'));
+    return {};
+  },
+
+  accept({ session, parameters, signal }) {
+    const handle = integer(parameters, 'handle');
+    const { socket, stack } = session.sockets.get(handle);
+    return session.sockets.wait(handle, signal, () => {
+      if (socket.error !== undefined) throw new SystemError(socket.error, { syscall: 'accept' });
+      const child = stack.accept(socket);
+      if (child === undefined) return undefined;
+      return { handle: session.sockets.add(child, stack), local: child.local, peer: child.peer };
+    });
+  },
+
+  connect({ session, parameters, signal }) {
+    const handle = integer(parameters, 'handle');
+    const { socket, stack } = session.sockets.get(handle);
+    stack.connect(socket, address(parameters));
+    return session.sockets.wait(handle, signal, () => {
+      if (socket.state === 'connecting') return undefined;
+      const error = socket.takeError();
+      if (error !== undefined) throw new SystemError(error, { syscall: 'connect' });
+      return { local: socket.local, peer: socket.peer };
+    });
+  },
+
+  setOption({ session, parameters }) {
+    const { socket } = session.sockets.get(integer(parameters, 'handle'));
+    const option = oneOf(parameters, 'option', OPTIONS);
+    const value = integer(parameters, 'value', Number.MAX_SAFE_INTEGER);
+    if (option === 'connect-timeout') socket.connectTimeoutMs = value === 0 ? 2000 : value;
+    else socket.setBuffer(option, value);
+    session.shared.keeper.pump.kick();
+    return {};
+  },
+
+  getOption({ session, parameters }) {
+    const { socket } = session.sockets.get(integer(parameters, 'handle'));
+    const option = oneOf(parameters, 'option', OPTIONS);
+    return { value: readOption(socket, option) };
+  },
+
+  addresses({ session, parameters }) {
+    const { socket } = session.sockets.get(integer(parameters, 'handle'));
+    return { local: socket.local, peer: socket.peer };
+  },
+
+  stream({ session, parameters }) {
+    return session.sockets.stream(integer(parameters, 'handle'));
+  },
+
+  closeSocket({ session, parameters }) {
+    session.sockets.remove(integer(parameters, 'handle'));
+    return {};
+  },
+
+  localCid({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    return { cid: world.machine(machineName(parameters), session.caller).stack.cid };
+  },
+};
+
+const OPTIONS = ['size', 'min', 'max', 'connect-timeout'] as const;
+
+function readOption(socket: Socket, option: SizeOption | 'connect-timeout'): number {
+  if (option === 'min') return socket.bufferMin;
+  if (option === 'max') return socket.bufferMax;
+  return option === 'size' ? socket.credit.bufAlloc : socket.connectTimeoutMs;
+}

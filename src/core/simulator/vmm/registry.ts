@@ -1,0 +1,217 @@
+/**
+ * The simulated vmm(4): the VMs of a host, and the nodes and sysctls through which they are had. What a VM's
+ * guest does is not here. Follows FreeBSD's sys/dev/vmm/vmm_dev.c.
+ */
+import { SystemError } from '../../abi/errno.js';
+import { vm_suspend_how } from '../../abi/vmm-machine.js';
+import type { Clock } from '../clock.js';
+import type { Access, Caller, OpenNode } from '../node.js';
+import { canSee, checkCreate, checkDestroy, checkVmOpen, isWithin } from './access.js';
+import { clampMaxCpu, type VmmConfig } from './config.js';
+import { openControl } from './control.js';
+import { allocMemseg, freeMemsegs } from './memory.js';
+import { checkNameLength, collapseSlashes, DevfsPaths, vmPath } from './names.js';
+import { sysctl } from './sysctl.js';
+import type { SavedVm, Topology, Vm, VmEvent, VmLifetime } from './vm.js';
+import { openVmNode } from './vm-node.js';
+
+export class Vmm {
+  readonly config: VmmConfig;
+  readonly paths = new DevfsPaths();
+  /** hw.vmm.maxvmms: VMs of one real user id; 0 is no limit. */
+  maxVms: number;
+  readonly #clock: Clock;
+  readonly #byName = new Map<string, Vm>();
+  readonly #byPath = new Map<string, Vm>();
+  readonly #counts = new Map<number, number>();
+  #events: VmEvent[] = [];
+  readonly #changed = new Set<Vm>();
+
+  constructor(options: { clock: Clock; config: VmmConfig }) {
+    this.config = options.config;
+    this.maxVms = options.config.maxVms;
+    this.#clock = options.clock;
+  }
+
+  /**
+   * Opens /dev/vmmctl.
+   * @throws SystemError EACCES by its mode; EPERM in a jail without allow.vmm, or without write access.
+   */
+  openControl(caller: Caller, access: Access): OpenNode {
+    return openControl(this, caller, access);
+  }
+
+  /**
+   * Opens /dev/vmm/NAME, where NAME is what follows in the path.
+   * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR or EISDIR when the path is
+   * longer or shorter than a node's; EACCES by its mode; EPERM in a jail without allow.vmm.
+   */
+  openVm(name: string, caller: Caller, _access: Access): OpenNode {
+    const path = collapseSlashes(`vmm/${name}`);
+    const vm = this.#byPath.get(path);
+    // devfs hides a node by its creator's jail alone, whoever the users are.
+    if (vm === undefined || !isWithin(vm.creator.jail, caller.jail)) {
+      throw new SystemError(this.#whyNot(path, caller), { syscall: 'open', path: `/dev/${path}` });
+    }
+    checkVmOpen(caller, vm.creator, this.config);
+    return openVmNode(this, vm);
+  }
+
+  #whyNot(path: string, caller: Caller): 'ENOENT' | 'ENOTDIR' | 'EISDIR' {
+    for (const vm of this.#byPath.values()) {
+      if (!isWithin(vm.creator.jail, caller.jail)) continue;
+      if (path.startsWith(`${vm.path}/`)) return 'ENOTDIR';
+      if (vm.path.startsWith(`${path}/`)) return 'EISDIR';
+    }
+    return 'ENOENT';
+  }
+
+  /** Reads a sysctl below hw.vmm, or writes it. @throws SystemError as `sysctl` in sysctl.ts. */
+  sysctl(name: string, value: string | undefined, caller: Caller): string {
+    return sysctl(this, name, value, caller);
+  }
+
+  /** All VMs, oldest first. */
+  all(): readonly Vm[] {
+    return [...this.#byName.values()];
+  }
+
+  /** The VMs that a caller sees, oldest first. */
+  visible(caller: Caller): readonly Vm[] {
+    return this.all().filter((vm) => canSee(caller, vm.creator, this.config));
+  }
+
+  /** The VM of a name, if the caller sees it. */
+  find(name: string, caller: Caller): Vm | undefined {
+    const vm = this.#byName.get(name);
+    return vm !== undefined && canSee(caller, vm.creator, this.config) ? vm : undefined;
+  }
+
+  /** How many VMs a real user id has, in all jails together. */
+  countOf(uid: number): number {
+    return this.#counts.get(uid) ?? 0;
+  }
+
+  /**
+   * Creates a VM with one vCPU and no memory. The order of the checks is the kernel's.
+   * @throws SystemError EEXIST for a name in use, also by a VM that the caller can't see; EPERM without
+   * PRIV_VMM_CREATE or allow.vmm; ENOMEM over hw.vmm.maxvmms; EINVAL or ENAMETOOLONG for a name that no
+   * node may have.
+   */
+  create(name: string, lifetime: VmLifetime, caller: Caller): Vm {
+    if (this.find(name, caller) !== undefined) {
+      throw new SystemError('EEXIST', { message: `a VM named ${name} exists already` });
+    }
+    checkCreate(caller, lifetime === 'persistent', this.config);
+    if (this.maxVms !== 0 && this.countOf(caller.uid) >= this.maxVms) {
+      throw new SystemError('ENOMEM', {
+        message: `a user may have ${this.maxVms} VMs`,
+        hint: 'raise hw.vmm.maxvmms',
+      });
+    }
+    const topology = { sockets: 1, cores: 1, threads: 1, maxcpus: clampMaxCpu(this.config.maxCpu) };
+    return this.#add(name, lifetime, caller, topology, this.#clock.wallMs());
+  }
+
+  /**
+   * Puts back a persistent VM that an earlier run of the host had. Its guest has rebooted; limits and
+   * privileges were checked when it was created.
+   * @throws SystemError EEXIST when its name is in use; what a name or segment that can't be gives.
+   */
+  restore(saved: SavedVm): Vm {
+    const { capabilities } = saved.creator;
+    const creator: Caller = {
+      ...saved.creator,
+      capabilities: capabilities === 'all' ? 'all' : new Set(capabilities),
+    };
+    const vm = this.#add(saved.name, 'persistent', creator, saved.topology, saved.createdAtMs);
+    try {
+      for (const { segid, len, name } of saved.memsegs) {
+        allocMemseg(vm, { segid, len: BigInt(len), name }, this.paths);
+      }
+    } catch (error) {
+      this.destroy(vm);
+      throw error;
+    }
+    return vm;
+  }
+
+  /**
+   * Destroys the VM of a name.
+   * @throws SystemError EINVAL when the caller sees no such VM; EPERM when it is someone else's and the
+   * caller lacks PRIV_VMM_DESTROY.
+   */
+  destroyByName(name: string, caller: Caller): void {
+    const vm = this.find(name, caller);
+    if (vm === undefined) throw new SystemError('EINVAL', { message: `no VM is named ${name}` });
+    checkDestroy(caller, vm.creator, this.config);
+    this.destroy(vm);
+  }
+
+  /** Destroys a VM, without asking for permission. Nothing happens when it is destroyed already. */
+  destroy(vm: Vm): void {
+    if (this.#byName.get(vm.name) !== vm) return;
+    if (vm.suspendReason === vm_suspend_how.VM_SUSPEND_NONE) {
+      vm.suspendReason = vm_suspend_how.VM_SUSPEND_DESTROY;
+    }
+    vm.state = 'destroying';
+    this.#byName.delete(vm.name);
+    this.#byPath.delete(vm.path);
+    this.paths.remove(vm.path);
+    freeMemsegs(vm, this.paths);
+    this.#count(vm.creator.uid, -1);
+    this.#changed.delete(vm);
+    this.#events.push({ type: 'destroyed', vm });
+  }
+
+  /** Notes that something of a VM that others see has changed. Once is enough until events are taken. */
+  changed(vm: Vm): void {
+    if (this.#changed.has(vm)) return;
+    this.#changed.add(vm);
+    this.#events.push({ type: 'changed', vm });
+  }
+
+  /** What happened since the last call, in order. */
+  takeEvents(): VmEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    this.#changed.clear();
+    return events;
+  }
+
+  #add(
+    name: string,
+    lifetime: VmLifetime,
+    creator: Caller,
+    topology: Topology,
+    createdAtMs: number,
+  ): Vm {
+    checkNameLength(name);
+    const path = vmPath(name);
+    this.paths.add(path);
+    const vm: Vm = {
+      name,
+      path,
+      creator,
+      createdAtMs,
+      lifetime,
+      state: 'created',
+      suspendReason: vm_suspend_how.VM_SUSPEND_NONE,
+      topology,
+      memsegs: new Map(),
+      activeCpus: new Set(),
+      suspendedCpus: new Set(),
+    };
+    this.#byName.set(name, vm);
+    this.#byPath.set(path, vm);
+    this.#count(creator.uid, 1);
+    this.#events.push({ type: 'created', vm });
+    return vm;
+  }
+
+  #count(uid: number, difference: number): void {
+    const count = this.countOf(uid) + difference;
+    if (count === 0) this.#counts.delete(uid);
+    else this.#counts.set(uid, count);
+  }
+}

@@ -1,0 +1,168 @@
+/** The vsock world of one host: its socket layer, those of its guests, the switch between them, and what they bring about. */
+import { SystemError } from '../../abi/errno.js';
+import {
+  FIRST_GUEST_CID,
+  isGuestCid,
+  VMADDR_CID_ANY,
+  VMADDR_CID_HOST,
+  VMADDR_CID_LOCAL,
+} from '../../abi/vm-sockets.js';
+import type { Clock } from '../clock.js';
+import type { Deadlines } from '../deadlines.js';
+import type { Rng } from '../rng.js';
+import type { Channel } from './channel.js';
+import {
+  type ProfileName,
+  VSOCK_PROFILES,
+  type VsockPolicy,
+  type VsockProfile,
+} from './profile.js';
+import type { Socket } from './socket.js';
+import { Stack } from './stack.js';
+import { type Port, Switch } from './switch.js';
+
+export interface NetworkOptions {
+  profile: ProfileName;
+  policy: VsockPolicy;
+  clock: Clock;
+  deadlines: Deadlines;
+  rng: Rng;
+  /** Whether connections to host ports without a listener are kept for somebody to claim. */
+  defers?: boolean;
+}
+
+/** A guest's side. It has no device until it has a CID. */
+export interface Guest {
+  readonly stack: Stack;
+  cid: number | undefined;
+  port: Port | undefined;
+  readonly loopback: Channel;
+}
+
+export class VsockNetwork {
+  readonly profile: VsockProfile;
+  readonly switch: Switch;
+  readonly host: Stack;
+  /** Sockets whose program may find them changed. Whoever serves the programs empties it. */
+  readonly woken = new Set<Socket>();
+  /** Connections of guests to host ports without a listener, for somebody to claim or refuse. */
+  readonly deferred: Socket[] = [];
+  readonly #options: NetworkOptions;
+  readonly #guests = new Map<number, Guest>();
+
+  constructor(options: NetworkOptions) {
+    this.#options = options;
+    this.profile = VSOCK_PROFILES[options.profile];
+    this.switch = new Switch(options.policy, {
+      nowMs: () => options.clock.monotonicMs(),
+      after: (ms, action) => this.#after(ms, action),
+    });
+    const host: Stack = this.#stack(
+      () => VMADDR_CID_HOST,
+      (cid) => (cid === VMADDR_CID_LOCAL ? loopback : this.switch.channelTo(cid)),
+      options.defers ?? false,
+    );
+    const loopback = this.switch.attachLoopback(host);
+    this.host = host;
+    this.switch.attachHost(host);
+  }
+
+  /** A new guest, without a CID. */
+  addGuest(): Guest {
+    const stack: Stack = this.#stack(
+      () => guest.cid ?? VMADDR_CID_ANY,
+      (cid) => (cid === VMADDR_CID_LOCAL ? guest.loopback : guest.port?.up),
+      false,
+    );
+    const guest: Guest = {
+      stack,
+      cid: undefined,
+      port: undefined,
+      loopback: this.switch.attachLoopback(stack),
+    };
+    return guest;
+  }
+
+  /**
+   * What VHOST_VSOCK_SET_GUEST_CID does. Another CID than before frees the old one, and resets the connections.
+   * @throws SystemError EINVAL for a reserved CID, EADDRINUSE for one that another guest has.
+   */
+  setCid(guest: Guest, cid: number): void {
+    if (!isGuestCid(cid)) throw new SystemError('EINVAL', { message: `CID ${cid} is reserved` });
+    const owner = this.#guests.get(cid);
+    if (owner === guest) return;
+    if (owner !== undefined) {
+      throw new SystemError('EADDRINUSE', { message: `CID ${cid} is in use` });
+    }
+    this.#detach(guest);
+    guest.cid = cid;
+    guest.port = this.switch.attach(cid, guest.stack);
+    this.#guests.set(cid, guest);
+  }
+
+  /** The lowest CID that no guest has. */
+  freeCid(): number {
+    let cid = FIRST_GUEST_CID;
+    while (this.#guests.has(cid)) cid++;
+    return cid;
+  }
+
+  /** The guest with a CID. */
+  guest(cid: number): Guest | undefined {
+    return this.#guests.get(cid);
+  }
+
+  /** The guest and its device are gone: its programs' sockets and the host's connections to it end. */
+  removeGuest(guest: Guest): void {
+    guest.stack.shutDown();
+    this.#detach(guest);
+    this.switch.detachLoopback(guest.loopback);
+  }
+
+  /** A transport reset: both sides lose their connections, listeners stay. */
+  resetGuest(guest: Guest): void {
+    const { cid } = guest;
+    if (cid === undefined) return;
+    this.#detach(guest);
+    this.setCid(guest, cid);
+  }
+
+  /** Delivers up to `budget` packets. True when there are more to deliver. */
+  run(budget: number): boolean {
+    return this.switch.run(budget) >= budget && this.switch.busy;
+  }
+
+  #detach(guest: Guest): void {
+    const { cid, port } = guest;
+    if (cid === undefined || port === undefined) return;
+    this.switch.detach(port);
+    this.#guests.delete(cid);
+    guest.cid = undefined;
+    guest.port = undefined;
+    guest.stack.resetAll();
+    this.host.resetPeer(cid);
+    for (const other of this.#guests.values()) other.stack.resetPeer(cid);
+  }
+
+  #stack(
+    cid: () => number,
+    channelTo: (cid: number) => Channel | undefined,
+    defers: boolean,
+  ): Stack {
+    return new Stack({
+      profile: this.profile,
+      rng: this.#options.rng,
+      cid,
+      channelTo,
+      defers,
+      wake: (socket) => this.woken.add(socket),
+      deferred: (socket) => this.deferred.push(socket),
+      nowMs: () => this.#options.clock.monotonicMs(),
+      after: (ms, action) => this.#after(ms, action),
+    });
+  }
+
+  #after(ms: number, action: () => void) {
+    return this.#options.deadlines.schedule(this.#options.clock.monotonicMs() + ms, action);
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Where packets cross between machines. The switch pulls from the channels in turn, checks who sends,
+ * applies the policy, feeds the tap, and hands each packet to the socket layer that it is for.
+ */
+import {
+  decodeHeader,
+  type PacketHeader,
+  VIRTIO_VSOCK_OP_REQUEST,
+  VIRTIO_VSOCK_OP_RST,
+  virtio_vsock_hdr,
+} from '../../abi/virtio-vsock.js';
+import { VMADDR_CID_HOST } from '../../abi/vm-sockets.js';
+import { Channel, type Packet } from './channel.js';
+import type { VsockPolicy } from './profile.js';
+import { resetFor } from './protocol.js';
+
+/** What a machine's socket layer is to the switch. */
+export interface Receiver {
+  receive(header: PacketHeader, payload: Uint8Array, answers: Channel): void;
+}
+
+/** Why a packet was not delivered. */
+export type DropReason = 'spoofed' | 'unroutable' | 'policy' | 'malformed' | 'detached';
+
+export interface SwitchCounters {
+  packets: number;
+  bytes: number;
+  dropped: Record<DropReason, number>;
+}
+
+/** Sees every packet that is delivered, before it is. */
+export type Tap = (header: Uint8Array, payload: Uint8Array) => void;
+
+interface Route {
+  readonly channel: Channel;
+  deliver(packet: Packet, header: PacketHeader): void;
+}
+
+/** A guest's device: what it sends, and what is sent to it. */
+export interface Port {
+  readonly cid: number;
+  /** From the guest's driver to the device. */
+  readonly up: Channel;
+  /** From the device to the guest's driver. */
+  readonly down: Channel;
+}
+
+/** Time, for packets that are under way for a while. */
+export interface SwitchTime {
+  nowMs(): number;
+  after(ms: number, action: () => void): unknown;
+}
+
+interface Attached extends Port {
+  readonly guest: Receiver;
+}
+
+export class Switch {
+  policy: VsockPolicy;
+  readonly #taps = new Set<Tap>();
+  readonly counters: SwitchCounters = {
+    packets: 0,
+    bytes: 0,
+    dropped: { spoofed: 0, unroutable: 0, policy: 0, malformed: 0, detached: 0 },
+  };
+  readonly #ports = new Map<number, Attached>();
+  readonly #routes = new Map<Channel, Route>();
+  /** Channels that have something to pull. */
+  readonly #active = new Set<Channel>();
+  readonly #time: SwitchTime;
+  #host: Receiver | undefined;
+
+  constructor(policy: VsockPolicy, time: SwitchTime) {
+    this.policy = policy;
+    this.#time = time;
+  }
+
+  /** Lets somebody see every packet, until the returned function is called. */
+  addTap(tap: Tap): () => void {
+    this.#taps.add(tap);
+    return () => this.#taps.delete(tap);
+  }
+
+  /** Sets the host's socket layer, which has CID 2. */
+  attachHost(host: Receiver): void {
+    this.#host = host;
+  }
+
+  /** Gives a guest a device. The caller has made sure that the CID is free. */
+  attach(cid: number, guest: Receiver): Port {
+    const port: Attached = { cid, guest, up: this.#channel(), down: this.#channel() };
+    this.#ports.set(cid, port);
+    this.#routes.set(port.up, {
+      channel: port.up,
+      deliver: (packet, header) => this.#fromGuest(port, packet, header),
+    });
+    this.#routes.set(port.down, {
+      channel: port.down,
+      deliver: (packet, header) => guest.receive(header, packet.payload, port.up),
+    });
+    return port;
+  }
+
+  /** Takes a guest's device away, with all that is under way to and from it. */
+  detach(port: Port): void {
+    this.#ports.delete(port.cid);
+    for (const channel of [port.up, port.down]) {
+      channel.close();
+      this.#routes.delete(channel);
+      this.#active.delete(channel);
+    }
+  }
+
+  /** A channel by which a machine talks to itself (CID 1). */
+  attachLoopback(machine: Receiver): Channel {
+    const channel = this.#channel();
+    this.#routes.set(channel, {
+      channel,
+      deliver: (packet, header) => machine.receive(header, packet.payload, channel),
+    });
+    return channel;
+  }
+
+  detachLoopback(channel: Channel): void {
+    channel.close();
+    this.#routes.delete(channel);
+    this.#active.delete(channel);
+  }
+
+  /** The host's channel to a guest. */
+  channelTo(cid: number): Channel | undefined {
+    return this.#ports.get(cid)?.down;
+  }
+
+  /** Whether something waits that could be delivered. */
+  get busy(): boolean {
+    for (const channel of this.#active) if (!channel.stalled) return true;
+    return false;
+  }
+
+  /**
+   * Delivers up to `budget` packets, one from each channel in turn.
+   * @returns how many were pulled; less than the budget means that nothing is left to do.
+   */
+  run(budget: number): number {
+    let pulled = 0;
+    let idle = false;
+    while (!idle && pulled < budget) {
+      idle = true;
+      for (const channel of this.#active) {
+        if (pulled >= budget) break;
+        if (channel.stalled) continue;
+        const packet = channel.pull();
+        if (channel.empty) this.#active.delete(channel);
+        if (packet === undefined) continue;
+        idle = false;
+        pulled++;
+        this.#send(channel, packet);
+      }
+    }
+    return pulled;
+  }
+
+  /** Stops or resumes the traffic of a guest's device, in both directions. */
+  stall(port: Port, stalled: boolean): void {
+    port.up.stalled = stalled;
+    port.down.stalled = stalled;
+  }
+
+  /**
+   * A packet as the driver of a guest puts it on its queue, well-formed or not: for real guests, and for
+   * showing what a hostile one can do.
+   */
+  inject(port: Port, packet: Packet): void {
+    this.#deliver(port.up, packet);
+  }
+
+  #channel(): Channel {
+    return new Channel((channel) => this.#active.add(channel));
+  }
+
+  #send(channel: Channel, packet: Packet): void {
+    if (channel.latency === undefined) return this.#deliver(channel, packet);
+    const now = this.#time.nowMs();
+    const arrival = Math.max(channel.lastArrivalMs, now + channel.latency());
+    channel.lastArrivalMs = arrival;
+    this.#time.after(arrival - now, () => this.#deliver(channel, packet));
+  }
+
+  #deliver(channel: Channel, packet: Packet): void {
+    const route = this.#routes.get(channel);
+    if (route === undefined) return this.#drop('detached');
+    if (packet.header.length !== virtio_vsock_hdr.size) return this.#drop('malformed');
+    const header = decodeHeader(packet.header);
+    if (header.len !== packet.payload.length) return this.#drop('malformed');
+    this.counters.packets++;
+    this.counters.bytes += packet.payload.length;
+    for (const tap of this.#taps) tap(packet.header, packet.payload);
+    route.deliver(packet, header);
+  }
+
+  #fromGuest(from: Attached, packet: Packet, header: PacketHeader): void {
+    if (header.srcCid !== from.cid) return this.#drop('spoofed');
+    if (header.dstCid === VMADDR_CID_HOST) {
+      const refused = this.policy === 'host-connects' && header.op === VIRTIO_VSOCK_OP_REQUEST;
+      if (refused || this.#host === undefined) return this.#drop('policy');
+      return this.#host.receive(header, packet.payload, from.down);
+    }
+    const to = this.#ports.get(header.dstCid);
+    if (to === undefined || to === from) return this.#drop('unroutable');
+    if (this.policy === 'siblings') return to.guest.receive(header, packet.payload, to.up);
+    this.#drop('policy');
+    const answer = this.policy === 'refuse' && header.op !== VIRTIO_VSOCK_OP_RST;
+    if (answer) from.down.reply(resetFor(header));
+  }
+
+  #drop(reason: DropReason): void {
+    this.counters.dropped[reason]++;
+  }
+}

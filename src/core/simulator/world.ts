@@ -1,0 +1,190 @@
+/**
+ * The simulated host as a whole: its VMs, their guests, the vsock network between them, and the device trees
+ * that the host and each guest see. Pure: whoever owns it passes time and chance in, and takes the effects out.
+ */
+import { SystemError } from '../abi/errno.js';
+import type { Clock } from './clock.js';
+import { Deadlines } from './deadlines.js';
+import { GuestMachine, HostMachine, type Machine } from './machine.js';
+import { type Caller, ROOT } from './node.js';
+import type { Rng } from './rng.js';
+import type { VmmConfig } from './vmm/config.js';
+import { Vmm } from './vmm/registry.js';
+import { type SavedVm as SavedVmm, saveVm, type Vm } from './vmm/vm.js';
+import { type Guest, VsockNetwork } from './vsock/network.js';
+import type { ProfileName, VsockPolicy } from './vsock/profile.js';
+
+export interface WorldOptions {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly profile: ProfileName;
+  readonly policy: VsockPolicy;
+  readonly vmm: VmmConfig;
+  /** Whether connections to host ports without a listener are kept for somebody to claim. */
+  readonly defers: boolean;
+}
+
+/** A VM with what the simulated host adds to it: a guest, a CID, labels. */
+export interface Domain {
+  readonly vm: Vm;
+  readonly guest: Guest;
+  readonly machine: GuestMachine;
+  labels: Record<string, string>;
+}
+
+/** What brings a persistent VM back. */
+export interface SavedVm extends SavedVmm {
+  cid: number | null;
+  labels: Record<string, string>;
+}
+
+/** What happened to a VM. */
+export interface DomainEvent {
+  readonly type: 'created' | 'changed' | 'destroyed';
+  readonly domain: Domain;
+}
+
+export interface DomainChange {
+  cid?: number | 'auto' | undefined;
+  labels?: Record<string, string> | undefined;
+}
+
+export class World {
+  readonly deadlines = new Deadlines();
+  readonly network: VsockNetwork;
+  readonly vmm: Vmm;
+  readonly host: HostMachine;
+  readonly clock: Clock;
+  readonly #domains = new Map<Vm, Domain>();
+  #events: DomainEvent[] = [];
+
+  constructor(options: WorldOptions) {
+    this.clock = options.clock;
+    this.network = new VsockNetwork({ ...options, deadlines: this.deadlines });
+    this.vmm = new Vmm({ clock: options.clock, config: options.vmm });
+    this.host = new HostMachine(this.vmm, this.network.host);
+  }
+
+  /** VMs that exist. */
+  get size(): number {
+    return this.#domains.size;
+  }
+
+  /** vsock sockets of all machines. */
+  socketCount(): number {
+    let count = this.network.host.sockets().size;
+    for (const { guest } of this.#domains.values()) count += guest.stack.sockets().size;
+    return count;
+  }
+
+  /** Takes over what the device models did. Call after each call on a node. */
+  settle(): void {
+    for (const event of this.vmm.takeEvents()) {
+      if (event.type === 'created') this.#created(event.vm);
+      else if (event.type === 'destroyed') this.#destroyed(event.vm);
+      else this.#changed(event.vm);
+    }
+  }
+
+  /** What happened to VMs since the last call. */
+  takeEvents(): DomainEvent[] {
+    this.settle();
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** VMs that a caller may see, by name. Each has a CID from now on. */
+  domains(caller: Caller): Domain[] {
+    this.settle();
+    const domains: Domain[] = [];
+    for (const vm of this.vmm.visible(caller)) {
+      const domain = this.#domains.get(vm);
+      if (domain !== undefined) domains.push(this.#withCid(domain));
+    }
+    return domains.sort((a, b) => (a.vm.name < b.vm.name ? -1 : 1));
+  }
+
+  /** The VM of a name, without any effect. */
+  peek(name: string): Domain | undefined {
+    const vm = this.vmm.find(name, ROOT);
+    return vm && this.#domains.get(vm);
+  }
+
+  /** @throws SystemError ENOENT when there is no such VM, or the caller may not see it. */
+  domain(name: string, caller: Caller): Domain {
+    this.settle();
+    const vm = this.vmm.find(name, caller);
+    const domain = vm && this.#domains.get(vm);
+    if (domain === undefined) {
+      throw new SystemError('ENOENT', { path: name, message: `no VM is called '${name}'` });
+    }
+    return this.#withCid(domain);
+  }
+
+  /** The VM whose guest has a CID. */
+  domainByCid(cid: number): Domain | undefined {
+    for (const domain of this.#domains.values()) if (domain.guest.cid === cid) return domain;
+    return undefined;
+  }
+
+  /** The device tree and sockets of the host, or of a guest. */
+  machine(of: 'host' | { vm: string }, caller: Caller): Machine {
+    return of === 'host' ? this.host : this.domain(of.vm, caller).machine;
+  }
+
+  /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
+  configure(name: string, change: DomainChange, caller: Caller): Domain {
+    this.settle();
+    const vm = this.vmm.find(name, caller);
+    const domain = vm && this.#domains.get(vm);
+    if (domain === undefined) return this.domain(name, caller);
+    if (typeof change.cid === 'number') this.network.setCid(domain.guest, change.cid);
+    else if (change.cid === 'auto') this.#withCid(domain);
+    if (change.labels !== undefined) domain.labels = { ...change.labels };
+    this.#events.push({ type: 'changed', domain });
+    return domain;
+  }
+
+  /** Puts back a VM that was saved. @throws SystemError when its name or CID is taken. */
+  restore(saved: SavedVm): void {
+    this.vmm.restore(saved);
+    this.settle();
+    const change = { cid: saved.cid ?? ('auto' as const), labels: saved.labels };
+    this.configure(saved.name, change, ROOT);
+  }
+
+  /** What `restore` needs. */
+  save(domain: Domain): SavedVm {
+    return { ...saveVm(domain.vm), cid: domain.guest.cid ?? null, labels: domain.labels };
+  }
+
+  #withCid(domain: Domain): Domain {
+    if (domain.guest.cid === undefined) {
+      this.network.setCid(domain.guest, this.network.freeCid());
+      this.#events.push({ type: 'changed', domain });
+    }
+    return domain;
+  }
+
+  #created(vm: Vm): void {
+    const guest = this.network.addGuest();
+    const machine = new GuestMachine(guest.stack);
+    const domain: Domain = { vm, guest, machine, labels: {} };
+    this.#domains.set(vm, domain);
+    this.#events.push({ type: 'created', domain });
+  }
+
+  #changed(vm: Vm): void {
+    const domain = this.#domains.get(vm);
+    if (domain !== undefined) this.#events.push({ type: 'changed', domain });
+  }
+
+  #destroyed(vm: Vm): void {
+    const domain = this.#domains.get(vm);
+    if (domain === undefined) return;
+    this.#domains.delete(vm);
+    this.network.removeGuest(domain.guest);
+    this.#events.push({ type: 'destroyed', domain });
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Layouts and numbers against a C compiler: declarations of our own for FreeBSD, whose headers are not on
+ * the machines that run the tests, and the system's own headers for Linux.
+ */
+import { join } from 'node:path';
+import t from 'tap';
+import * as virtioVsock from '../../../src/core/abi/virtio-vsock.js';
+import * as vmSockets from '../../../src/core/abi/vm-sockets.js';
+import * as vmm from '../../../src/core/abi/vmm.js';
+import * as vmmExit from '../../../src/core/abi/vmm-exit.js';
+import * as vmmctl from '../../../src/core/abi/vmmctl.js';
+import { AbiProgram, compareWithCompiler } from '../../helpers/c-abi.js';
+import type { ComparedLayout } from '../../helpers/golden.js';
+import { requireFile, requireTool } from '../../helpers/requires.js';
+
+const FREEBSD = `
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/time.h>
+
+#define VOIDED 0x20000000ul
+#define OUTWARD 0x40000000ul
+#define INWARD 0x80000000ul
+#define IOC(dir, group, nr, len) \\
+  ((unsigned)((dir) | (((len) & 0x1ffful) << 16) | ((group) << 8) | (nr)))
+#define IO(group, nr) IOC(VOIDED, group, nr, 0ul)
+#define IOR(group, nr, type) IOC(OUTWARD, group, nr, sizeof(type))
+#define IOW(group, nr, type) IOC(INWARD, group, nr, sizeof(type))
+#define IOWR(group, nr, type) IOC(INWARD | OUTWARD, group, nr, sizeof(type))
+
+typedef uint64_t gpa_t;
+struct domains;
+struct cpus;
+enum how { NONE, RESET, POWEROFF };
+
+struct vmmctl_vm_create { char name[255 - 10 - 15 - 1 + 1]; unsigned flags; int reserved[15]; };
+struct vmmctl_vm_create_v1 { char name[230]; int reserved[16]; };
+struct vmmctl_vm_destroy { char name[230]; int reserved[16]; };
+struct vm_memmap { gpa_t gpa; int segid; int64_t segoff; size_t len; int prot; int flags; };
+struct vm_munmap { gpa_t gpa; size_t len; };
+struct vm_memseg_fbsd12 { int segid; size_t len; char name[64]; };
+struct vm_memseg_14 { int segid; size_t len; char name[16]; };
+struct vm_memseg {
+  int segid; size_t len; char name[16];
+  struct domains *ds_mask; size_t ds_mask_size; int ds_policy;
+};
+struct vm_register { int cpuid; int regnum; uint64_t regval; };
+struct seg_desc { uint64_t base; uint32_t limit; uint32_t access; };
+struct vm_seg_desc { int cpuid; int regnum; struct seg_desc desc; };
+struct vm_exit { int exitcode; int inst_length; uint64_t rip; union { char raw[120]; uint64_t w; } u; };
+struct vm_run { int cpuid; struct cpus *cpuset; size_t cpusetsize; struct vm_exit *vm_exit; };
+struct vm_suspend { enum how how; };
+struct vm_activate_cpu { int vcpuid; };
+struct vm_cpuset { int which; int cpusetsize; struct cpus *cpus; };
+struct vm_stats { int cpuid; int index; int num_entries; struct timeval tv; uint64_t statbuf[64]; };
+struct vm_stat_desc { int index; char desc[128]; };
+struct vm_cpu_topology { uint16_t sockets; uint16_t cores; uint16_t threads; uint16_t maxcpus; };
+`;
+
+const FREEBSD_LAYOUTS: ComparedLayout[] = [
+  vmmctl.vmmctl_vm_create,
+  vmmctl.vmmctl_vm_create_v1,
+  vmmctl.vmmctl_vm_destroy,
+  vmm.vm_memmap,
+  vmm.vm_munmap,
+  vmm.vm_memseg_fbsd12,
+  vmm.vm_memseg_14,
+  vmm.vm_memseg,
+  vmm.vm_register,
+  vmmExit.seg_desc,
+  vmm.vm_seg_desc,
+  vmmExit.vm_exit,
+  vmm.vm_run,
+  vmm.vm_suspend,
+  vmm.vm_activate_cpu,
+  vmm.vm_cpuset,
+  vmm.vm_stats,
+  vmm.vm_stat_desc,
+  vmm.vm_cpu_topology,
+];
+
+const { VMM_IOCTLS } = vmm;
+const FREEBSD_NUMBERS: [string, number][] = [
+  ["IOWR('V', 0, struct vmmctl_vm_create)", vmmctl.VMMCTL_VM_CREATE],
+  ["IOWR('V', 0, struct vmmctl_vm_create_v1)", vmmctl.VMMCTL_VM_CREATE],
+  ["IOWR('V', 1, struct vmmctl_vm_destroy)", vmmctl.VMMCTL_VM_DESTROY],
+  ["IOWR('v', 1, struct vm_run)", VMM_IOCTLS.VM_RUN.number],
+  ["IOW('v', 4, struct vm_suspend)", VMM_IOCTLS.VM_SUSPEND.number],
+  ["IO('v', 5)", VMM_IOCTLS.VM_REINIT.number],
+  ["IOW('v', 14, struct vm_memseg)", VMM_IOCTLS.VM_ALLOC_MEMSEG.number],
+  ["IOW('v', 14, struct vm_memseg_14)", VMM_IOCTLS.VM_ALLOC_MEMSEG_14.number],
+  ["IOW('v', 14, struct vm_memseg_fbsd12)", VMM_IOCTLS.VM_ALLOC_MEMSEG_12.number],
+  ["IOWR('v', 15, struct vm_memseg)", VMM_IOCTLS.VM_GET_MEMSEG.number],
+  ["IOWR('v', 17, struct vm_memmap)", VMM_IOCTLS.VM_MMAP_GETNEXT.number],
+  ["IOW('v', 19, struct vm_munmap)", VMM_IOCTLS.VM_MUNMAP_MEMSEG.number],
+  ["IOW('v', 20, struct vm_register)", VMM_IOCTLS.VM_SET_REGISTER.number],
+  ["IOWR('v', 21, struct vm_register)", VMM_IOCTLS.VM_GET_REGISTER.number],
+  ["IOWR('v', 23, struct vm_seg_desc)", VMM_IOCTLS.VM_GET_SEGMENT_DESCRIPTOR.number],
+  ["IOWR('v', 50, struct vm_stats)", VMM_IOCTLS.VM_STATS.number],
+  ["IOWR('v', 51, struct vm_stat_desc)", VMM_IOCTLS.VM_STAT_DESC.number],
+  ["IOW('v', 63, struct vm_cpu_topology)", VMM_IOCTLS.VM_SET_TOPOLOGY.number],
+  ["IOR('v', 64, struct vm_cpu_topology)", VMM_IOCTLS.VM_GET_TOPOLOGY.number],
+  ["IOW('v', 90, struct vm_activate_cpu)", VMM_IOCTLS.VM_ACTIVATE_CPU.number],
+  ["IOW('v', 91, struct vm_cpuset)", VMM_IOCTLS.VM_GET_CPUS.number],
+];
+
+/** Headers of Linux, the structs in them that we describe, and our numbers by the header's name. */
+interface LinuxHeader {
+  header: string;
+  layouts: ComparedLayout[];
+  numbers: Record<string, number>;
+}
+
+const LINUX: LinuxHeader[] = [
+  {
+    header: 'linux/vm_sockets.h',
+    layouts: [vmSockets.sockaddr_vm],
+    numbers: pick(
+      vmSockets,
+      ...['AF_VSOCK', 'VMADDR_CID_ANY', 'VMADDR_CID_HYPERVISOR', 'VMADDR_CID_LOCAL'],
+      ...['VMADDR_CID_HOST', 'VMADDR_PORT_ANY', 'VMADDR_FLAG_TO_HOST'],
+      ...['SO_VM_SOCKETS_BUFFER_SIZE', 'SO_VM_SOCKETS_BUFFER_MIN_SIZE'],
+      ...['SO_VM_SOCKETS_BUFFER_MAX_SIZE', 'SO_VM_SOCKETS_PEER_HOST_VM_ID'],
+      ...['SO_VM_SOCKETS_TRUSTED', 'SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD'],
+      ...['SO_VM_SOCKETS_NONBLOCK_TXRX', 'SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW'],
+      'IOCTL_VM_SOCKETS_GET_LOCAL_CID',
+    ),
+  },
+  {
+    header: 'linux/virtio_vsock.h',
+    layouts: [
+      virtioVsock.virtio_vsock_hdr,
+      virtioVsock.virtio_vsock_config,
+      virtioVsock.virtio_vsock_event,
+    ],
+    numbers: pick(
+      virtioVsock,
+      ...['VIRTIO_VSOCK_F_SEQPACKET', 'VIRTIO_VSOCK_EVENT_TRANSPORT_RESET'],
+      ...['VIRTIO_VSOCK_TYPE_STREAM', 'VIRTIO_VSOCK_TYPE_SEQPACKET', 'VIRTIO_VSOCK_OP_INVALID'],
+      ...['VIRTIO_VSOCK_OP_REQUEST', 'VIRTIO_VSOCK_OP_RESPONSE', 'VIRTIO_VSOCK_OP_RST'],
+      ...['VIRTIO_VSOCK_OP_SHUTDOWN', 'VIRTIO_VSOCK_OP_RW', 'VIRTIO_VSOCK_OP_CREDIT_UPDATE'],
+      ...['VIRTIO_VSOCK_OP_CREDIT_REQUEST', 'VIRTIO_VSOCK_SHUTDOWN_RCV'],
+      ...['VIRTIO_VSOCK_SHUTDOWN_SEND', 'VIRTIO_VSOCK_SEQ_EOM', 'VIRTIO_VSOCK_SEQ_EOR'],
+    ),
+  },
+  { header: 'linux/vhost.h', layouts: [], numbers: {} },
+];
+
+function pick(module: Record<string, unknown>, ...names: string[]): Record<string, number> {
+  return Object.fromEntries(names.map((name) => [name, Number(module[name])]));
+}
+
+t.test('the structs of bhyve are laid out as a C compiler does it', async (t) => {
+  if (!requireTool(t, 'cc')) return;
+  const program = new AbiProgram(FREEBSD);
+  for (const layout of FREEBSD_LAYOUTS) program.addStruct(layout);
+  for (const [expression, number] of FREEBSD_NUMBERS) program.addNumber(expression, number);
+  compareWithCompiler(t, program);
+});
+
+for (const { header, layouts, numbers } of LINUX) {
+  t.test(`what we took from <${header}> is what the header says`, async (t) => {
+    if (!requireTool(t, 'cc')) return;
+    const path = join('/usr/include', header);
+    if (!requireFile(t, path, "the kernel's headers for programs")) return;
+    const includes = ['stddef.h', 'stdio.h', 'sys/socket.h', 'linux/ioctl.h', header];
+    const program = new AbiProgram(includes.map((name) => `#include <${name}>`).join('\n'));
+    for (const layout of layouts) program.addStruct(layout);
+    for (const [name, number] of Object.entries(numbers)) program.addNumber(name, number);
+    compareWithCompiler(t, program);
+  });
+}
