@@ -50,6 +50,8 @@ export interface Surroundings {
 /** Runs the process from its arguments to its end. */
 export async function main(given: Partial<Surroundings> = {}): Promise<void> {
   const argv = process.argv.slice(2);
+  // What counts when Node runs out of things to wait for before the command has ended.
+  process.exitCode = STATUS.failed;
   guardOutput(() => wantsJson(argv));
   const interrupts = new Interrupts();
   interrupts.install();

@@ -3,6 +3,7 @@
  * of an oclif command, so that oclif can run, parse and document it, but is not derived from oclif's class:
  * loading that takes longer than the rest of a start.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectOptions } from '../core/backend/connect.js';
 import type { Backend, MachineName } from '../core/backend/port.js';
 import { CodeError, exitStatus, renderError, UsageError } from './errors.js';
@@ -18,6 +19,8 @@ import { type ConfigFile, type KeyName, readConfig, resolveSetting } from './set
 import { checkFlagNames, usageError } from './usage.js';
 import { renderJson } from './view/json.js';
 import { type Column, renderTable, type TableOptions } from './view/table.js';
+
+const CLOSE_MS = 1000;
 
 /** What a run of the program gives its command. */
 export interface Invocation {
@@ -193,9 +196,14 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
     }
   }
 
+  /** A backend that does not answer doesn't keep the command from ending. */
   async close(): Promise<void> {
-    const backend = await this.#backend?.catch(() => undefined);
-    await backend?.close();
+    if (!this.#backend) return;
+    const closing = this.#backend.then(
+      (backend) => backend.close(),
+      () => {},
+    );
+    await Promise.race([closing, sleep(CLOSE_MS, undefined, { ref: false })]);
   }
 
   protected setting(key: KeyName, given: string | undefined) {

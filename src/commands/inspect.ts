@@ -16,7 +16,7 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
     { description: 'A page about a VM', command: 'vmmctl inspect web1' },
     {
       description: 'The socket for programs that know nothing of vmmctl',
-      command: "vmmctl inspect web1 --json | jq -r '.[0].exports[0].path'",
+      command: "vmmctl inspect web1 --json | jq --raw-output '.[0].exports[0].path'",
     },
   ];
   static override bounded = true;

@@ -1,6 +1,7 @@
 /**
- * Tests that need a foreign tool or file. Where it is missing the test is skipped by name, with a sentence
- * that says why; in CI (the variable CI is set) it fails, since nobody reads what a machine skipped.
+ * Tests that need a foreign tool or file. Where it is missing the test is skipped by name, with a
+ * sentence that says why; in CI (the variable CI is set) it fails, since nobody reads what a
+ * machine skipped.
  */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';

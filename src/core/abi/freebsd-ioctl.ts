@@ -82,7 +82,10 @@ export function ioctl<T>(
   return { name, number: _IOC(direction, group, nr, size), group, nr, direction, size, layout };
 }
 
-/** The parts of a number, for messages. A direction is undefined when no macro of the header makes it. */
+/**
+ * The parts of a number, for messages. A direction is undefined when no macro of the header makes
+ * it.
+ */
 export function ioctlParts(number: number): {
   direction: IoctlDirection | undefined;
   size: number;

@@ -1,7 +1,8 @@
 /**
- * Numbers of Linux's ioctls. Mirrors include/uapi/asm-generic/ioctl.h: direction (2 bits), size of the
- * argument (14 bits), type and number. Directions are the program's: `write` goes to the kernel.
- * Not for the architectures with a header of their own (mips, powerpc, sparc, alpha, parisc).
+ * Numbers of Linux's ioctls. Mirrors include/uapi/asm-generic/ioctl.h: direction (2 bits), size of
+ * the argument (14 bits), type and number. Directions are the program's: `write` goes to the
+ * kernel. Not for the architectures with a header of their own (mips, powerpc, sparc, alpha,
+ * parisc).
  */
 
 export const _IOC_NONE = 0;
@@ -17,7 +18,8 @@ const _IOC_SIZESHIFT = _IOC_TYPESHIFT + _IOC_TYPEBITS;
 const _IOC_DIRSHIFT = _IOC_SIZESHIFT + _IOC_SIZEBITS;
 
 /**
- * The number of an ioctl, unsigned. `type` is a byte (the headers' letter), `size` that of the argument in bytes.
+ * The number of an ioctl, unsigned. `type` is a byte (the headers' letter), `size` that of the
+ * argument in bytes.
  * @throws RangeError when a part does not fit in its bits.
  */
 export function _IOC(direction: number, type: number, nr: number, size: number): number {

@@ -1,10 +1,10 @@
 /**
- * Why a virtual CPU of bhyve stopped. Mirrors struct vm_exit and its parts in sys/amd64/include/vmm.h and
- * vmm_instruction_emul.h of FreeBSD 14 and newer; what 13 had otherwise ends in _13. The codes are in
- * vmm-machine.ts, the ioctls that carry exits in vmm.ts.
+ * Why a virtual CPU of bhyve stopped. Mirrors struct vm_exit and its parts in
+ * sys/amd64/include/vmm.h and vmm_instruction_emul.h of FreeBSD 14 and newer; what 13 had otherwise
+ * ends in _13. The codes are in vmm-machine.ts, the ioctls that carry exits in vmm.ts.
  *
- * Bit-fields have no place in a layout: the bytes that hold them are one field, and a table beside the
- * struct says where each is.
+ * Bit-fields have no place in a layout: the bytes that hold them are one field, and a table beside
+ * the struct says where each is.
  */
 import { array, bytes, i32, i64, struct, u8, u16, u32, u64 } from './layout.js';
 
@@ -17,7 +17,10 @@ export interface BitField {
   readonly width: number;
 }
 
-/** Reads a bit-field of at most 8 bits from the bytes of its struct. @throws RangeError when they are too few. */
+/**
+ * Reads a bit-field of at most 8 bits from the bytes of its struct. @throws RangeError when they
+ * are too few.
+ */
 export function readBits(data: Uint8Array, field: BitField): number {
   const first = field.bit >>> 3;
   const low = data[first];

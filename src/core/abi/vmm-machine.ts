@@ -1,6 +1,7 @@
 /**
- * What a virtual CPU of bhyve is made of, by number. Mirrors the enumerations of sys/amd64/include/vmm.h of
- * FreeBSD 15. The structs of exits are in vmm-exit.ts, the ioctls in vmm.ts.
+ * What a virtual CPU of bhyve is made of, by number. Mirrors the enumerations of
+ * sys/amd64/include/vmm.h of FreeBSD 15. The structs of exits are in vmm-exit.ts, the ioctls in
+ * vmm.ts.
  */
 type Enumeration<Names extends readonly string[]> = { readonly [Name in Names[number]]: number };
 
@@ -9,7 +10,9 @@ function enumeration<const Names extends readonly string[]>(...names: Names): En
   return Object.fromEntries(names.map((name, i) => [name, i])) as Enumeration<Names>;
 }
 
-/** Why a VM is suspended. VM_SUSPEND_DESTROY came with FreeBSD 15, until then its number was LAST. */
+/**
+ * Why a VM is suspended. VM_SUSPEND_DESTROY came with FreeBSD 15, until then its number was LAST.
+ */
 export const vm_suspend_how = enumeration(
   'VM_SUSPEND_NONE',
   'VM_SUSPEND_RESET',

@@ -1,13 +1,16 @@
 /**
- * The device of one VM of bhyve, /dev/vmm/NAME. Mirrors sys/dev/vmm/vmm_dev.h, sys/dev/vmm/vmm_mem.h and
- * sys/amd64/include/vmm_dev.h of FreeBSD 15; older forms that a kernel still takes end in their release.
- * The control device is in vmmctl.ts, exits are in vmm-exit.ts, registers in vmm-machine.ts.
+ * The device of one VM of bhyve, /dev/vmm/NAME. Mirrors sys/dev/vmm/vmm_dev.h,
+ * sys/dev/vmm/vmm_mem.h and sys/amd64/include/vmm_dev.h of FreeBSD 15; older forms that a kernel
+ * still takes end in their release. The control device is in vmmctl.ts, exits are in vmm-exit.ts,
+ * registers in vmm-machine.ts.
  */
 import { ioctl } from './freebsd-ioctl.js';
 import { array, bytes, i32, i64, pointer, struct, u8, u16, u32, u64 } from './layout.js';
 import { seg_desc, vm_exit_13, vm_guest_paging } from './vmm-exit.js';
 
-/** Memory segments by number: those below VM_BOOTROM are system memory, one for each NUMA domain. */
+/**
+ * Memory segments by number: those below VM_BOOTROM are system memory, one for each NUMA domain.
+ */
 export const VM_SYSMEM = 0;
 export const VM_MAXMEMDOM = 8;
 export const VM_BOOTROM = 8;

@@ -1,6 +1,6 @@
 /**
- * The control device of bhyve's VMs, /dev/vmmctl. Mirrors sys/dev/vmm/vmm_dev.h (the part for vmmctl)
- * and sys/dev/vmm/vmm_param.h (lengths of names).
+ * The control device of bhyve's VMs, /dev/vmmctl. Mirrors sys/dev/vmm/vmm_dev.h (the part for
+ * vmmctl) and sys/dev/vmm/vmm_param.h (lengths of names).
  */
 import { ioctl } from './freebsd-ioctl.js';
 import { array, bytes, i32, struct, u32 } from './layout.js';
@@ -19,8 +19,9 @@ export const VMMCTL_CREATE_DESTROY_ON_CLOSE = 0x1;
 export const VMMCTL_FLAGS_MASK = VMMCTL_CREATE_DESTROY_ON_CLOSE;
 
 /**
- * The flag of the reviewed draft (D31325), where a VM is destroyed at the last close unless it is set.
- * No release has it; the draft gave no other flag, so it is the first bit, as in what came after.
+ * The flag of the reviewed draft (D31325), where a VM is destroyed at the last close unless it is
+ * set. No release has it; the draft gave no other flag, so it is the first bit, as in what came
+ * after.
  */
 export const VMMCTL_DRAFT_CREATE_PERSISTENT = 0x1;
 
@@ -31,7 +32,9 @@ export const vmmctl_vm_create = struct('vmmctl_vm_create', {
   reserved: array(i32, 15),
 });
 
-/** As FreeBSD 15.0 had it: the same size and number, what became `flags` is the first reserved word. */
+/**
+ * As FreeBSD 15.0 had it: the same size and number, what became `flags` is the first reserved word.
+ */
 export const vmmctl_vm_create_v1 = struct('vmmctl_vm_create_v1', {
   name: bytes(VM_MAX_NAMELEN + 1),
   reserved: array(i32, 16),
@@ -51,7 +54,9 @@ export const VMMCTL_IOCTLS = {
 export const VMMCTL_VM_CREATE = VMMCTL_IOCTLS.VMMCTL_VM_CREATE.number;
 export const VMMCTL_VM_DESTROY = VMMCTL_IOCTLS.VMMCTL_VM_DESTROY.number;
 
-/** Where a byte that is no UTF-8 goes in a string: a lone surrogate, which no valid text contains. */
+/**
+ * Where a byte that is no UTF-8 goes in a string: a lone surrogate, which no valid text contains.
+ */
 const ESCAPE = 0xdc00;
 
 /**
@@ -75,8 +80,8 @@ export function encodeName(name: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The text of a C string, up to its terminator or the end of the bytes. The kernel compares bytes, so
- * different bytes give different strings, also where they are no UTF-8.
+ * The text of a C string, up to its terminator or the end of the bytes. The kernel compares bytes,
+ * so different bytes give different strings, also where they are no UTF-8.
  */
 export function decodeName(data: Uint8Array): string {
   const end = data.indexOf(0);

@@ -101,6 +101,8 @@ export interface VsockStream {
    * Ending it is shutdown(SHUT_WR); its end is the peer's.
    */
   readonly duplex: Duplex;
+  /** Resolves when the peer takes no more (POLLHUP), before `ended`. Never rejects. */
+  readonly hungUp: Promise<void>;
   /** Settles when the connection is over; rejects (ECONNRESET, EPIPE, ...) when it did not end well. */
   readonly ended: Promise<void>;
 }
@@ -162,7 +164,8 @@ export interface Management {
   inspect(name: string): Promise<VmDetails>;
   /**
    * Sets what no node of the host sets. EINVAL for a reserved CID, EADDRINUSE for one in use.
-   * `cid: 'auto'` takes the lowest free one from 3. When it returns, a persistent VM is on disk.
+   * `cid: 'auto'` takes the lowest free one from 3. A persistent VM is on disk when this returns, or, while the
+   * node that it was created on is still open, when that is closed.
    */
   configure(
     name: string,

@@ -53,7 +53,7 @@ export async function createVm(
         options,
       ),
       {
-        EEXIST: [`there is already a VM '${request.name}'`, `vmmctl inspect ${request.name}`],
+        EEXIST: [`there is already a VM '${request.name}'`, `see 'vmmctl inspect ${request.name}'`],
         ENOMEM: ["the limit of a user's VMs is reached", 'see the setting hw.vmm.maxvmms'],
         EPERM: ['this user may not create a VM that stays', 'create it with --ephemeral'],
       },

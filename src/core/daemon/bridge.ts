@@ -5,6 +5,7 @@
  */
 import type { Socket as NetSocket } from 'node:net';
 import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
+import { VIRTIO_VSOCK_SHUTDOWN_RCV } from '../abi/virtio-vsock.js';
 import { VSOCK_CLOSE_TIMEOUT_MS } from '../abi/vm-sockets.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import { encodeMessage, MessageReader } from './messages.js';
@@ -13,11 +14,18 @@ import type { Pump, Watcher } from './pump.js';
 /** How much is taken from a socket for one write to the program, bytes. */
 const READ_BYTES = 262144;
 
+export interface BridgeEvents {
+  /** The peer takes no more: what the program still sends is lost. */
+  hungUp?(): void;
+  /** Told once: the connection is over in both directions; with an error if it did not end well. */
+  ended(error: ErrorCode | undefined): void;
+}
+
 export class Bridge implements Watcher {
   readonly #socket: Socket;
   readonly #connection: NetSocket;
   readonly #pump: Pump;
-  readonly #onEnd: (error: ErrorCode | undefined) => void;
+  readonly #events: BridgeEvents;
   /** What was read from the program and not yet accepted by the socket; the program is not read meanwhile. */
   readonly #unsent: Uint8Array[] = [];
   readonly #messages: MessageReader | undefined;
@@ -29,21 +37,14 @@ export class Bridge implements Watcher {
   #error: ErrorCode | undefined;
   /** The peer takes no more: what it has sent is still delivered, then all is over. */
   #broken = false;
+  #hungUp = false;
   #abandoned: NodeJS.Timeout | undefined;
 
-  /**
-   * @param onEnd told once, when the connection is over in both directions, with the error if it did not end well.
-   */
-  constructor(
-    socket: Socket,
-    connection: NetSocket,
-    pump: Pump,
-    onEnd: (error: ErrorCode | undefined) => void,
-  ) {
+  constructor(socket: Socket, connection: NetSocket, pump: Pump, events: BridgeEvents) {
     this.#socket = socket;
     this.#connection = connection;
     this.#pump = pump;
-    this.#onEnd = onEnd;
+    this.#events = events;
     this.#messages = socket.type === 'stream' ? undefined : new MessageReader();
   }
 
@@ -57,7 +58,7 @@ export class Bridge implements Watcher {
     connection.on('error', () => this.abandon());
     connection.on('close', () => this.abandon());
     connection.resume();
-    this.#step();
+    this.socketChanged();
     this.#pump.kick();
   }
 
@@ -73,6 +74,12 @@ export class Bridge implements Watcher {
     this.#pump.kick();
   }
 
+  /** The program is not waited for any more: all is over once it has what the peer sent. */
+  closeWhenDelivered(): void {
+    this.#broken = true;
+    this.#step();
+  }
+
   /** Ends it at once: the socket's peer is told that it closed. */
   destroy(error?: ErrorCode): void {
     this.#error ??= error;
@@ -81,6 +88,10 @@ export class Bridge implements Watcher {
 
   socketChanged(): void {
     this.#step();
+    const closed = (this.#socket.peerShutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) !== 0;
+    if (!closed || this.#hungUp || this.#finished) return;
+    this.#hungUp = true;
+    this.#events.hungUp?.();
   }
 
   #received(chunk: Uint8Array): void {
@@ -207,7 +218,7 @@ export class Bridge implements Watcher {
     this.#socket.close();
     this.#connection.resume();
     this.#connection.end();
-    this.#onEnd(error);
+    this.#events.ended(error);
     this.#pump.kick();
   }
 

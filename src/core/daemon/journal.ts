@@ -2,7 +2,15 @@
  * What a simulated host must not forget: its persistent VMs, one JSON line for each change, synced before
  * anybody is told that the change was made. At each start the file is written anew, in one atomic step.
  */
-import { closeSync, fdatasync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { SavedVm } from '../simulator/world.js';

@@ -5,11 +5,11 @@
  */
 import { closeSync, existsSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { Server } from 'node:net';
+import { VERSION } from '../../version.js';
 import { SystemError } from '../abi/errno.js';
 import { HybridExports } from '../export/hybrid.js';
 import { SeededRng } from '../simulator/rng.js';
 import { DEFAULT_VMM_CONFIG } from '../simulator/vmm/config.js';
-import { VERSION } from '../../version.js';
 import { readJournal } from './journal.js';
 import { Keeper } from './keeper.js';
 import { Log } from './log.js';

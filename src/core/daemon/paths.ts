@@ -118,5 +118,9 @@ function ownUid(): number {
 function asSystemError(error: unknown, path: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'EACCES' && code !== 'EPERM' && code !== 'ENOENT') return error;
-  return new SystemError(code, { path, message: `cannot make the directory ${path}`, cause: error });
+  return new SystemError(code, {
+    path,
+    message: `cannot make the directory ${path}`,
+    cause: error,
+  });
 }

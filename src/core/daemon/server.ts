@@ -1,6 +1,6 @@
 /** The daemon's Unix socket: the first line of each connection says what it is. */
 import { rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket as NetSocket } from 'node:net';
+import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { SystemError } from '../abi/errno.js';
 import { callerFrom } from './keeper.js';
 import { takeLock } from './lock.js';

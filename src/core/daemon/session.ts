@@ -125,7 +125,9 @@ export class Session {
   #refuse(id: number, error: unknown): void {
     this.#calls.delete(id);
     if (!(error instanceof SystemError)) {
-      this.shared.keeper.log.write(`a call failed: ${error instanceof Error ? error.stack : error}`);
+      this.shared.keeper.log.write(
+        `a call failed: ${error instanceof Error ? error.stack : error}`,
+      );
     }
     if (!this.#closed) this.#write({ id, error: errorToWire(error) });
   }

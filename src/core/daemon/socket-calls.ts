@@ -99,8 +99,12 @@ export class SocketTable {
     }
     const take = (connection: NetSocket) => {
       clearTimeout(timer);
-      const bridge = new Bridge(socket, connection, keeper.pump, (error) => {
-        this.#session.event('ended', { socket: handle, ...(error === undefined ? {} : { error }) });
+      const bridge = new Bridge(socket, connection, keeper.pump, {
+        hungUp: () => this.#session.event('hungup', { socket: handle }),
+        ended: (error) => {
+          const how = error === undefined ? {} : { error };
+          this.#session.event('ended', { socket: handle, ...how });
+        },
       });
       entry.bridge = bridge;
       bridge.start();

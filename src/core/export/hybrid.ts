@@ -5,7 +5,7 @@
  * Source: docs/vsock.md of Firecracker.
  */
 import { rmSync, symlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket as NetSocket } from 'node:net';
+import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { join } from 'node:path';
 import { Bridge } from '../daemon/bridge.js';
 import type { Keeper } from '../daemon/keeper.js';
@@ -129,7 +129,8 @@ export class HybridExports {
       connection.off('end', giveUp);
       connection.pause();
       connection.setTimeout(0);
-      const port = end < 0 || end >= MAX_LINE ? undefined : parseConnect(line.toString('latin1', 0, end));
+      const port =
+        end < 0 || end >= MAX_LINE ? undefined : parseConnect(line.toString('latin1', 0, end));
       if (port === undefined) giveUp();
       else this.#dial(domain, port, connection, line.subarray(end + 1));
     };
@@ -162,8 +163,10 @@ export class HybridExports {
   }
 
   #join(socket: Socket, connection: NetSocket): void {
-    const bridge = new Bridge(socket, connection, this.#keeper.pump, () => {
-      this.#bridges.delete(bridge);
+    const bridge = new Bridge(socket, connection, this.#keeper.pump, {
+      // A program that knows nothing of vmmctl learns that its peer is gone when it can write no more.
+      hungUp: () => bridge.closeWhenDelivered(),
+      ended: () => this.#bridges.delete(bridge),
     });
     this.#bridges.add(bridge);
     bridge.start();

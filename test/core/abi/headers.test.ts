@@ -1,6 +1,6 @@
 /**
- * Layouts and numbers against a C compiler: declarations of our own for FreeBSD, whose headers are not on
- * the machines that run the tests, and the system's own headers for Linux.
+ * Layouts and numbers against a C compiler: declarations of our own for FreeBSD, whose headers are
+ * not on the machines that run the tests, and the system's own headers for Linux.
  */
 import { join } from 'node:path';
 import t from 'tap';
@@ -48,7 +48,10 @@ struct vm_memseg {
 struct vm_register { int cpuid; int regnum; uint64_t regval; };
 struct seg_desc { uint64_t base; uint32_t limit; uint32_t access; };
 struct vm_seg_desc { int cpuid; int regnum; struct seg_desc desc; };
-struct vm_exit { int exitcode; int inst_length; uint64_t rip; union { char raw[120]; uint64_t w; } u; };
+struct vm_exit {
+  int exitcode; int inst_length; uint64_t rip;
+  union { char raw[120]; uint64_t w; } u;
+};
 struct vm_run { int cpuid; struct cpus *cpuset; size_t cpusetsize; struct vm_exit *vm_exit; };
 struct vm_suspend { enum how how; };
 struct vm_activate_cpu { int vcpuid; };

@@ -117,7 +117,11 @@ class SimulatedMachine implements Machine {
   }
 
   async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
-    const { values } = await this.#connection.call(op, { ...this.#name, ...parameters }, { signal });
+    const { values } = await this.#connection.call(
+      op,
+      { ...this.#name, ...parameters },
+      { signal },
+    );
     return values;
   }
 }

@@ -206,7 +206,10 @@ export class Connection {
     try {
       for (const frame of this.#reader.push(chunk)) this.#frame(frame);
     } catch (cause) {
-      const error = new SystemError('EPROTO', { message: 'the simulated host makes no sense', cause });
+      const error = new SystemError('EPROTO', {
+        message: 'the simulated host makes no sense',
+        cause,
+      });
       this.#fail(error);
     }
   }

@@ -129,7 +129,9 @@ async function waitUntilGone(path: string): Promise<void> {
 
 async function withTimeout(promise: Promise<void>): Promise<void> {
   const controller = new AbortController();
-  const tooLong = delay(STOP_TIMEOUT_MS, undefined, { signal: controller.signal }).catch(() => undefined);
+  const tooLong = delay(STOP_TIMEOUT_MS, undefined, { signal: controller.signal }).catch(
+    () => undefined,
+  );
   await Promise.race([promise, tooLong]);
   controller.abort();
 }

@@ -72,10 +72,11 @@ export class SimulatedSocket implements VsockSocket {
     const ended = this.#ended();
     // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
     ended.catch(() => undefined);
+    const hungUp = this.#hungUp();
     const values = await this.#call('stream');
     const socket = await this.#connection.openStream(String(values['token']));
     const duplex = this.type === 'stream' ? socket : messageDuplex(socket);
-    return { duplex, ended };
+    return { duplex, hungUp, ended };
   }
 
   async close(): Promise<void> {
@@ -86,6 +87,17 @@ export class SimulatedSocket implements VsockSocket {
     const all = { handle: this.#handle, ...parameters };
     const { values } = await this.#connection.call(op, all, { signal });
     return values;
+  }
+
+  #hungUp(): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#connection.on('hungup', ({ socket }) => {
+        if (socket !== this.#handle) return;
+        stop();
+        resolve();
+      });
+      this.#connection.onClose(() => resolve());
+    });
   }
 
   #ended(): Promise<void> {

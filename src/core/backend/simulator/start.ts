@@ -63,7 +63,10 @@ function daemonEnvironment(): NodeJS.ProcessEnv {
 function daemonProgram(): string {
   let directory = import.meta.dirname;
   for (;;) {
-    for (const candidate of [join(directory, 'daemon.cjs'), join(directory, 'dist', 'daemon.cjs')]) {
+    for (const candidate of [
+      join(directory, 'daemon.cjs'),
+      join(directory, 'dist', 'daemon.cjs'),
+    ]) {
       if (existsSync(candidate)) return candidate;
     }
     const parent = dirname(directory);

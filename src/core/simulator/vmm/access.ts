@@ -1,6 +1,6 @@
 /**
- * Who may do what with the VMs of the host. Follows vmm_dev.c of FreeBSD for the checks, jail(8) and
- * security(7) for who sees whom.
+ * Who may do what with the VMs of the host. Follows vmm_dev.c of FreeBSD for the checks, jail(8)
+ * and security(7) for who sees whom.
  */
 import { SystemError } from '../../abi/errno.js';
 import { type Caller, hasCapability } from '../node.js';
@@ -16,19 +16,25 @@ export type Privilege =
   | 'PRIV_SYSCTL_WRITE';
 
 /**
- * Whether a caller holds a privilege. Root does, also in a jail: what a jail may do at all is a matter of
- * allow.vmm.
+ * Whether a caller holds a privilege. Root does, also in a jail: what a jail may do at all is a
+ * matter of allow.vmm.
  */
 export function holds(caller: Caller, privilege: Privilege): boolean {
   return caller.uid === 0 || hasCapability(caller, privilege);
 }
 
-/** Whether a jail is another one or inside of it; everything is inside of the host, whose path is empty. */
+/**
+ * Whether a jail is another one or inside of it; everything is inside of the host, whose path is
+ * empty.
+ */
 export function isWithin(jail: string, outer: string): boolean {
   return outer === '' || jail === outer || jail.startsWith(`${outer}/`);
 }
 
-/** Whether a caller's jail has allow.vmm. The host always has; a jail has no more than the one around it. */
+/**
+ * Whether a caller's jail has allow.vmm. The host always has; a jail has no more than the one
+ * around it.
+ */
 export function jailAllowsVmm(caller: Caller, config: VmmConfig): boolean {
   if (caller.jail === '') return true;
   return ![...config.deniedJails].some((denied) => denied !== '' && isWithin(caller.jail, denied));
@@ -40,7 +46,10 @@ export function canSee(caller: Caller, owner: Caller, config: VmmConfig): boolea
   return config.seeOtherUids || caller.uid === owner.uid || holds(caller, 'PRIV_SEEOTHERUIDS');
 }
 
-/** @throws SystemError EACCES when the mode of /dev/vmmctl keeps the caller out; EPERM when its jail does. */
+/**
+ * @throws SystemError EACCES when the mode of /dev/vmmctl keeps the caller out; EPERM when its jail
+ * does.
+ */
 export function checkControlOpen(caller: Caller, config: VmmConfig): void {
   const inGroup = caller.gid === GID_VMM || caller.groups.includes(GID_VMM);
   if (caller.uid !== 0 && !(checksPrivileges(config.release) && inGroup)) {
@@ -53,7 +62,10 @@ export function checkControlOpen(caller: Caller, config: VmmConfig): void {
   checkJail(caller, config);
 }
 
-/** @throws SystemError EACCES when the mode of /dev/vmm/NAME keeps the caller out; EPERM when its jail does. */
+/**
+ * @throws SystemError EACCES when the mode of /dev/vmm/NAME keeps the caller out; EPERM when its
+ * jail does.
+ */
 export function checkVmOpen(caller: Caller, creator: Caller, config: VmmConfig): void {
   const owner = checksPrivileges(config.release) && caller.uid === creator.uid;
   if (caller.uid !== 0 && !owner) throw new SystemError('EACCES');
@@ -81,7 +93,10 @@ export function checkCreate(caller: Caller, persistent: boolean, config: VmmConf
   checkJail(caller, config);
 }
 
-/** @throws SystemError EPERM when the VM is another user's or another jail's, and the privilege is lacking. */
+/**
+ * @throws SystemError EPERM when the VM is another user's or another jail's, and the privilege is
+ * lacking.
+ */
 export function checkDestroy(caller: Caller, creator: Caller, config: VmmConfig): void {
   if (!checksPrivileges(config.release)) return;
   if (caller.uid === creator.uid && caller.jail === creator.jail) return;

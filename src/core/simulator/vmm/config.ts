@@ -1,23 +1,26 @@
 /** What can be set of the simulated vmm(4): which kernel it is like, and the limits of its host. */
 
 /**
- * `landed` is what FreeBSD releases have. `draft` is the interface as first put up for review (D31325): a VM
- * is destroyed at the last close of its creating descriptor unless a flag says otherwise, and a name
- * without a terminator is refused instead of cut.
+ * `landed` is what FreeBSD releases have. `draft` is the interface as first put up for review
+ * (D31325): a VM is destroyed at the last close of its creating descriptor unless a flag says
+ * otherwise, and a name without a terminator is refused instead of cut.
  */
 export type VmmProfile = 'landed' | 'draft';
 
 /**
  * Which kernel: `15.0` has no flags and lets only root in; `2025-11` (main of that month) adds
- * destroy-on-close; `2026-02` adds the group vmm and the privileges PRIV_VMM_CREATE and PRIV_VMM_DESTROY.
- * The profile `draft` has its own flags, with the permissions of the release.
+ * destroy-on-close; `2026-02` adds the group vmm and the privileges PRIV_VMM_CREATE and
+ * PRIV_VMM_DESTROY. The profile `draft` has its own flags, with the permissions of the release.
  */
 export type VmmRelease = '15.0' | '2025-11' | '2026-02';
 
 export interface VmmConfig {
   readonly profile: VmmProfile;
   readonly release: VmmRelease;
-  /** hw.vmm.maxvmms at the start: VMs of one real user id; 0 is no limit. A kernel's own: 4 times its CPUs. */
+  /**
+   * hw.vmm.maxvmms at the start: VMs of one real user id; 0 is no limit. A kernel's own: 4 times
+   * its CPUs.
+   */
   readonly maxVms: number;
   /** hw.vmm.maxcpu: virtual CPUs of one VM. A kernel's own: its CPUs. */
   readonly maxCpu: number;
@@ -26,8 +29,9 @@ export interface VmmConfig {
   /** security.bsd.see_other_uids: whether users see each other's VMs. */
   readonly seeOtherUids: boolean;
   /**
-   * Whether writing hw.vmm.create gives EBADF. In the source it does since destroy-on-close, for want of an
-   * open file; nobody has reported it from a running kernel, so it is off unless asked for.
+   * Whether writing hw.vmm.create gives EBADF. In the source it does since destroy-on-close, for
+   * want of an open file; nobody has reported it from a running kernel, so it is off unless asked
+   * for.
    */
   readonly sysctlCreateFails: boolean;
 }

@@ -1,4 +1,6 @@
-/** /dev/vmmctl: creates and destroys VMs. Follows vmmctl_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c. */
+/**
+ * /dev/vmmctl: creates and destroys VMs. Follows vmmctl_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c.
+ */
 import { SystemError } from '../../abi/errno.js';
 import {
   VMMCTL_CREATE_DESTROY_ON_CLOSE,
@@ -29,7 +31,8 @@ interface ControlFile {
 
 /**
  * Opens the node. An ioctl after close gives EBADF.
- * @throws SystemError EACCES by the node's mode; EPERM in a jail without allow.vmm, or without write access.
+ * @throws SystemError EACCES by the node's mode; EPERM in a jail without allow.vmm, or without
+ * write access.
  */
 export function openControl(host: ControlHost, caller: Caller, access: Access): OpenNode {
   checkControlOpen(caller, host.config);
@@ -54,7 +57,9 @@ export function openControl(host: ControlHost, caller: Caller, access: Access): 
   };
 }
 
-/** The node's ioctls. The order of the checks is the kernel's, since it decides which error is seen. */
+/**
+ * The node's ioctls. The order of the checks is the kernel's, since it decides which error is seen.
+ */
 export const CONTROL_IOCTLS: Table<ControlFile> = table<ControlFile>([
   row(VMMCTL_IOCTLS.VMMCTL_VM_CREATE, [], (file: ControlFile, argument) => {
     const { host, caller } = file;

@@ -1,13 +1,17 @@
 /**
- * Ioctls as a table: a row has what the dispatcher checks before the handler runs. As in FreeBSD the whole
- * number has to match, so the right number with a wrong size is unknown; a handler that fails copies nothing out.
+ * Ioctls as a table: a row has what the dispatcher checks before the handler runs. As in FreeBSD
+ * the whole number has to match, so the right number with a wrong size is unknown; a handler that
+ * fails copies nothing out.
  */
 import { SystemError } from '../../abi/errno.js';
 import type { Ioctl } from '../../abi/freebsd-ioctl.js';
 import type { FieldType } from '../../abi/layout.js';
 import type { IoctlReply } from '../node.js';
 
-/** LOCK_ONE_VCPU: the argument's first int is the number of a vCPU, which must be one that the VM may have. */
+/**
+ * LOCK_ONE_VCPU: the argument's first int is the number of a vCPU, which must be one that the VM
+ * may have.
+ */
 export type RowFlag = 'LOCK_ONE_VCPU';
 
 /** One ioctl of a node. `Context` is what its handlers work on. */
@@ -52,7 +56,8 @@ export function table<Context>(rows: readonly Row<Context>[]): Table<Context> {
 
 /**
  * Finds the row of a request and runs it.
- * @throws SystemError ENOTTY for a number without a row; EFAULT for an argument shorter than the row's struct.
+ * @throws SystemError ENOTTY for a number without a row; EFAULT for an argument shorter than the
+ * row's struct.
  */
 export function dispatch<Context>(
   rows: Table<Context>,
@@ -79,7 +84,10 @@ export function dispatch<Context>(
   return entry.direction === 'in' ? { result: 0 } : { result: 0, data };
 }
 
-/** Writes single fields, so that the rest of the argument and its padding come back as they were given. */
+/**
+ * Writes single fields, so that the rest of the argument and its padding come back as they were
+ * given.
+ */
 function writeFields<T>(layout: FieldType<T>, view: DataView, answer: Partial<T>): void {
   if (!('fields' in layout)) {
     layout.write(view, 0, answer as T);

@@ -1,4 +1,7 @@
-/** Memory segments of a VM. Follows vm_alloc_memseg() in FreeBSD's sys/dev/vmm/vmm_mem.c and vmm_dev.c. */
+/**
+ * Memory segments of a VM. Follows vm_alloc_memseg() in FreeBSD's sys/dev/vmm/vmm_mem.c and
+ * vmm_dev.c.
+ */
 import { SystemError } from '../../abi/errno.js';
 import { VM_MAX_MEMSEGS } from '../../abi/vmm.js';
 import { type DevfsPaths, memsegPath } from './names.js';
@@ -9,9 +12,9 @@ export const PAGE_SIZE = 4096n;
 
 /**
  * Allocates a segment; `len` is in bytes. One with a name is a device's memory and gets a node.
- * @throws SystemError EINVAL for a number out of range, a length that is 0 or no multiple of the page size, or a
- * segment that is there with another length or kind; EEXIST when the same one is there; for a name also
- * what `memsegPath` and `DevfsPaths.add` throw.
+ * @throws SystemError EINVAL for a number out of range, a length that is 0 or no multiple of the
+ * page size, or a segment that is there with another length or kind; EEXIST when the same one is
+ * there; for a name also what `memsegPath` and `DevfsPaths.add` throw.
  */
 export function allocMemseg(
   vm: Vm,

@@ -1,6 +1,7 @@
 /**
- * Names of VMs and of their nodes. The VM's own rules follow vmmctl_ioctl() in sys/dev/vmm/vmm_dev.c, those
- * of nodes prep_devname() and devfs_pathpath() in sys/kern/kern_conf.c and sys/fs/devfs.
+ * Names of VMs and of their nodes. The VM's own rules follow vmmctl_ioctl() in
+ * sys/dev/vmm/vmm_dev.c, those of nodes prep_devname() and devfs_pathpath() in sys/kern/kern_conf.c
+ * and sys/fs/devfs.
  */
 import { SystemError } from '../../abi/errno.js';
 import { decodeName, encodeName, SPECNAMELEN, VM_MAX_NAMELEN } from '../../abi/vmmctl.js';
@@ -11,7 +12,8 @@ const FORBIDDEN = /[\t-\r "]/;
 
 /**
  * The name in an argument of /dev/vmmctl, and the bytes as the kernel leaves them there.
- * @throws SystemError EINVAL in the draft when no byte is a terminator; what landed cuts the name instead.
+ * @throws SystemError EINVAL in the draft when no byte is a terminator; what landed cuts the name
+ * instead.
  */
 export function takeName(
   field: Uint8Array,
@@ -54,8 +56,8 @@ export function collapseSlashes(path: string): string {
 
 /**
  * The path below /dev that a node gets.
- * @throws SystemError ENAMETOOLONG above 255 bytes; EINVAL for white space, a quote, an empty path, a slash at
- * the end, or a component `.` or `..`.
+ * @throws SystemError ENAMETOOLONG above 255 bytes; EINVAL for white space, a quote, an empty path,
+ * a slash at the end, or a component `.` or `..`.
  */
 export function devfsPath(path: string): string {
   if (encodeName(path).length > SPECNAMELEN) throw new SystemError('ENAMETOOLONG');

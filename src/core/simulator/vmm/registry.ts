@@ -1,6 +1,6 @@
 /**
- * The simulated vmm(4): the VMs of a host, and the nodes and sysctls through which they are had. What a VM's
- * guest does is not here. Follows FreeBSD's sys/dev/vmm/vmm_dev.c.
+ * The simulated vmm(4): the VMs of a host, and the nodes and sysctls through which they are had.
+ * What a VM's guest does is not here. Follows FreeBSD's sys/dev/vmm/vmm_dev.c.
  */
 import { SystemError } from '../../abi/errno.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
@@ -35,7 +35,8 @@ export class Vmm {
 
   /**
    * Opens /dev/vmmctl.
-   * @throws SystemError EACCES by its mode; EPERM in a jail without allow.vmm, or without write access.
+   * @throws SystemError EACCES by its mode; EPERM in a jail without allow.vmm, or without write
+   * access.
    */
   openControl(caller: Caller, access: Access): OpenNode {
     return openControl(this, caller, access);
@@ -43,8 +44,8 @@ export class Vmm {
 
   /**
    * Opens /dev/vmm/NAME, where NAME is what follows in the path.
-   * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR or EISDIR when the path is
-   * longer or shorter than a node's; EACCES by its mode; EPERM in a jail without allow.vmm.
+   * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR or EISDIR when the
+   * path is longer or shorter than a node's; EACCES by its mode; EPERM in a jail without allow.vmm.
    */
   openVm(name: string, caller: Caller, _access: Access): OpenNode {
     const path = collapseSlashes(`vmm/${name}`);
@@ -94,9 +95,9 @@ export class Vmm {
 
   /**
    * Creates a VM with one vCPU and no memory. The order of the checks is the kernel's.
-   * @throws SystemError EEXIST for a name in use, also by a VM that the caller can't see; EPERM without
-   * PRIV_VMM_CREATE or allow.vmm; ENOMEM over hw.vmm.maxvmms; EINVAL or ENAMETOOLONG for a name that no
-   * node may have.
+   * @throws SystemError EEXIST for a name in use, also by a VM that the caller can't see; EPERM
+   * without PRIV_VMM_CREATE or allow.vmm; ENOMEM over hw.vmm.maxvmms; EINVAL or ENAMETOOLONG for a
+   * name that no node may have.
    */
   create(name: string, lifetime: VmLifetime, caller: Caller): Vm {
     if (this.find(name, caller) !== undefined) {
@@ -114,8 +115,8 @@ export class Vmm {
   }
 
   /**
-   * Puts back a persistent VM that an earlier run of the host had. Its guest has rebooted; limits and
-   * privileges were checked when it was created.
+   * Puts back a persistent VM that an earlier run of the host had. Its guest has rebooted; limits
+   * and privileges were checked when it was created.
    * @throws SystemError EEXIST when its name is in use; what a name or segment that can't be gives.
    */
   restore(saved: SavedVm): Vm {
@@ -138,8 +139,8 @@ export class Vmm {
 
   /**
    * Destroys the VM of a name.
-   * @throws SystemError EINVAL when the caller sees no such VM; EPERM when it is someone else's and the
-   * caller lacks PRIV_VMM_DESTROY.
+   * @throws SystemError EINVAL when the caller sees no such VM; EPERM when it is someone else's and
+   * the caller lacks PRIV_VMM_DESTROY.
    */
   destroyByName(name: string, caller: Caller): void {
     const vm = this.find(name, caller);
@@ -164,7 +165,10 @@ export class Vmm {
     this.#events.push({ type: 'destroyed', vm });
   }
 
-  /** Notes that something of a VM that others see has changed. Once is enough until events are taken. */
+  /**
+   * Notes that something of a VM that others see has changed. Once is enough until events are
+   * taken.
+   */
   changed(vm: Vm): void {
     if (this.#changed.has(vm)) return;
     this.#changed.add(vm);

@@ -53,10 +53,11 @@ const SYSCTLS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
 export const SYSCTL_NAMES: readonly string[] = [...SYSCTLS.keys()];
 
 /**
- * Reads a sysctl, or writes it when a value is given; gives the value that it has then, which is empty for
- * hw.vmm.create and hw.vmm.destroy.
- * @throws SystemError ENOENT for an unknown name; EPERM for a caller who may not write it, or whose jail
- * lacks allow.vmm; EINVAL for a value that is no number or too long a name; what creating and destroying throw.
+ * Reads a sysctl, or writes it when a value is given; gives the value that it has then, which is
+ * empty for hw.vmm.create and hw.vmm.destroy.
+ * @throws SystemError ENOENT for an unknown name; EPERM for a caller who may not write it, or whose
+ * jail lacks allow.vmm; EINVAL for a value that is no number or too long a name; what creating and
+ * destroying throw.
  */
 export function sysctl(
   host: SysctlHost,

@@ -1,4 +1,6 @@
-/** /dev/vmm/NAME: one VM. Follows vmmdev_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c, and vmm_vm.c. */
+/**
+ * /dev/vmm/NAME: one VM. Follows vmmdev_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c, and vmm_vm.c.
+ */
 import { SystemError } from '../../abi/errno.js';
 import { DOMAINSET_POLICY_INVALID, VMM_IOCTLS } from '../../abi/vmm.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';

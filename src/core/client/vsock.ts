@@ -1,0 +1,220 @@
+/** AF_VSOCK for commands: addresses as people write them, connecting with patience, listening, round trips. */
+import { type ErrorCode, SystemError } from '../abi/errno.js';
+import {
+  VMADDR_CID_ANY,
+  VMADDR_CID_HOST,
+  VMADDR_CID_LOCAL,
+  VMADDR_PORT_ANY,
+} from '../abi/vm-sockets.js';
+import type {
+  Backend,
+  CallOptions,
+  Machine,
+  SocketType,
+  VsockAddress,
+  VsockSocket,
+} from '../backend/port.js';
+
+/** The pause between two attempts of `retry`, milliseconds. */
+const RETRY_PAUSE_MS = 100;
+
+/**
+ * The number behind a CID as it is written: a number, a VM's name, `host`, `local` or `any`.
+ * @throws SystemError EINVAL for a number that is no CID, ENOENT for a name that no VM has.
+ */
+export async function resolveCid(backend: Backend, text: string): Promise<number> {
+  if (/^\d+$/.test(text)) {
+    const cid = Number(text);
+    if (cid <= 0xffffffff) return cid;
+    throw new SystemError('EINVAL', { message: `'${text}' is not a CID` });
+  }
+  if (text === 'host') return VMADDR_CID_HOST;
+  if (text === 'local') return VMADDR_CID_LOCAL;
+  if (text === 'any') return VMADDR_CID_ANY;
+  if (backend.management === undefined) {
+    throw new SystemError('EINVAL', {
+      message: `'${text}' is not a CID`,
+      hint: 'this backend has no names of VMs; give a number, host or local',
+    });
+  }
+  const { cid } = await backend.management.vm(text);
+  if (cid !== null) return cid;
+  throw new SystemError('ENODEV', { message: `VM '${text}' has no CID` });
+}
+
+/** A port as it is written: a u32, or `any` where one is taken automatically. */
+export function parsePort(text: string): number | undefined {
+  if (text === 'any') return VMADDR_PORT_ANY;
+  return /^\d{1,10}$/.test(text) && Number(text) <= 0xffffffff ? Number(text) : undefined;
+}
+
+export interface ConnectRequest {
+  /** How the user wrote the CID, for messages. */
+  name: string;
+  address: VsockAddress;
+  type: SocketType;
+  localPort?: number | undefined;
+  /** SO_VM_SOCKETS_CONNECT_TIMEOUT, milliseconds; the socket's own is 2 s. */
+  timeoutMs?: number | undefined;
+  /** How long to go on trying, milliseconds. */
+  retryMs?: number | undefined;
+}
+
+/**
+ * Connects a socket.
+ * @throws SystemError EHOSTUNREACH when no machine has the CID, ECONNRESET when it refuses, ETIMEDOUT when it is
+ *   silent or the time to retry is over; others as the socket gives them.
+ */
+export async function connectVsock(
+  machine: Machine,
+  request: ConnectRequest,
+  options: CallOptions = {},
+): Promise<VsockSocket> {
+  const giveUpAt = performance.now() + (request.retryMs ?? 0);
+  for (;;) {
+    try {
+      return await attempt(machine, request, options);
+    } catch (error) {
+      const wait = request.retryMs !== undefined && isTemporary(error);
+      if (!wait) throw describe(error, request);
+      if (performance.now() + RETRY_PAUSE_MS > giveUpAt) throw outOfPatience(error, request);
+      await pause(RETRY_PAUSE_MS, options.signal);
+    }
+  }
+}
+
+async function attempt(
+  machine: Machine,
+  { address, type, localPort, timeoutMs }: ConnectRequest,
+  options: CallOptions,
+): Promise<VsockSocket> {
+  const socket = await machine.socket(type);
+  try {
+    if (localPort !== undefined) await socket.bind({ cid: VMADDR_CID_ANY, port: localPort });
+    if (timeoutMs !== undefined) await socket.setOption('SO_VM_SOCKETS_CONNECT_TIMEOUT', timeoutMs);
+    await socket.connect(address, options);
+    return socket;
+  } catch (error) {
+    await socket.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+function isTemporary(error: unknown): boolean {
+  const temporary: ErrorCode[] = ['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'ENODEV'];
+  return error instanceof SystemError && temporary.includes(error.code);
+}
+
+function describe(error: unknown, { name, address }: ConnectRequest): unknown {
+  if (!(error instanceof SystemError) || error.syscall !== 'connect') return error;
+  const to = `${name}:${address.port}`;
+  if (error.code === 'ENODEV') {
+    return new SystemError('EHOSTUNREACH', {
+      message: `no machine has the CID of ${to}`,
+      hint: "'vmmctl list' shows the VMs and their CIDs",
+      cause: error,
+    });
+  }
+  const words: Partial<Record<ErrorCode, string>> = {
+    ECONNRESET: `${to} refuses the connection: nothing listens there`,
+    ETIMEDOUT: `${to} does not answer`,
+  };
+  const message = words[error.code];
+  const hint = 'use --retry to wait for the listener';
+  return message === undefined
+    ? error
+    : new SystemError(error.code, { message, hint, cause: error.cause });
+}
+
+function outOfPatience(cause: unknown, { name, address, retryMs }: ConnectRequest): SystemError {
+  const message = `${name}:${address.port} could not be reached in ${(retryMs ?? 0) / 1000} s`;
+  return new SystemError('ETIMEDOUT', { message, cause });
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(new SystemError('EINTR'));
+    });
+  });
+}
+
+export interface ListenRequest {
+  /** VMADDR_CID_ANY takes connections for every CID of the machine. */
+  cid: number;
+  port: number;
+  type: SocketType;
+  backlog: number;
+}
+
+/** A socket that listens. @throws SystemError EADDRINUSE, EADDRNOTAVAIL, EACCES (privileged port). */
+export async function listenVsock(
+  machine: Machine,
+  { cid, port, type, backlog }: ListenRequest,
+): Promise<VsockSocket> {
+  const socket = await machine.socket(type);
+  try {
+    await socket.bind({ cid, port });
+    if (type !== 'dgram') await socket.listen(backlog);
+    return socket;
+  } catch (error) {
+    await socket.close().catch(() => undefined);
+    throw describeBind(error, port);
+  }
+}
+
+function describeBind(error: unknown, port: number): unknown {
+  if (!(error instanceof SystemError) || error.syscall !== 'bind') return error;
+  const words: Partial<Record<ErrorCode, [string, string | undefined]>> = {
+    EADDRINUSE: [`vsock port ${port} is in use`, "'vmmctl vsock list' shows by which socket"],
+    EACCES: [`vsock port ${port} is privileged`, 'ports up to 1023 are for root'],
+    EADDRNOTAVAIL: ['this machine has no such CID', undefined],
+  };
+  const [message, hint] = words[error.code] ?? [];
+  return message === undefined
+    ? error
+    : new SystemError(error.code, { message, hint, cause: error.cause });
+}
+
+export interface RoundTrip {
+  /** From 1. */
+  sequence: number;
+  /** What came back. */
+  answer: 'open' | 'refused' | 'timeout' | 'unreachable';
+  /** Milliseconds until it came. */
+  ms: number;
+}
+
+/** The time of one handshake: a REQUEST, and what the peer says to it. */
+export async function roundTrip(
+  machine: Machine,
+  request: ConnectRequest,
+  sequence: number,
+  options: CallOptions = {},
+): Promise<RoundTrip> {
+  const socket = await machine.socket(request.type);
+  try {
+    const { timeoutMs } = request;
+    if (timeoutMs !== undefined) await socket.setOption('SO_VM_SOCKETS_CONNECT_TIMEOUT', timeoutMs);
+    const start = performance.now();
+    const answer = await answerOf(socket.connect(request.address, options));
+    return { sequence, answer, ms: performance.now() - start };
+  } finally {
+    await socket.close().catch(() => undefined);
+  }
+}
+
+async function answerOf(connecting: Promise<void>): Promise<RoundTrip['answer']> {
+  try {
+    await connecting;
+    return 'open';
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === 'ECONNRESET' || error.code === 'ECONNREFUSED') return 'refused';
+    if (error.code === 'ETIMEDOUT') return 'timeout';
+    if (error.code === 'ENODEV' || error.code === 'EHOSTUNREACH') return 'unreachable';
+    throw error;
+  }
+}

@@ -1,0 +1,104 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import type { CommandClass } from '../../src/cli/command.js';
+import { completionScript, SHELLS } from '../../src/cli/completion/script.js';
+import { TOPICS } from '../../src/cli/topics.js';
+import { loaders } from '../../src/commands/index.js';
+import { runLine } from '../cli/helpers/io.js';
+
+const FAKE_HOST = fileURLToPath(new URL('../cli/fixtures/fake-host.js', import.meta.url));
+const commands: Record<string, CommandClass> = {};
+for (const [id, load] of Object.entries(loaders)) {
+  commands[id] = Object.assign((await load()).default as CommandClass, { id });
+}
+
+t.test('every command says what it is and has two examples with long flags', async (t) => {
+  for (const [id, command] of Object.entries(commands)) {
+    t.ok(command.summary, id);
+    t.ok(command.examples.length >= 2, `${id} has examples`);
+    for (const { description, command: line } of command.examples) {
+      t.ok(description, id);
+      t.match(line, `vmmctl ${id.replaceAll(':', ' ')}`, id);
+      t.notMatch(line, / -[a-z] /, `${id}: long flags in '${line}'`);
+    }
+    for (const [name, flag] of Object.entries(command.flags)) t.ok(flag.summary, `${id} --${name}`);
+  }
+});
+
+t.test('-h and --help show the help of a command, help WORDS too', async (t) => {
+  const expected = vmmctl('list', '--help');
+  t.equal(expected.status, 0);
+  t.match(expected.stdout, /^list the VMs\n\nUSAGE\n {2}\$ vmmctl list \[--watch\]/);
+  t.match(expected.stdout, /EXAMPLES.*DESCRIPTION.*FLAGS.*GLOBAL FLAGS/s);
+  t.equal(vmmctl('list', '-h').stdout, expected.stdout);
+  t.equal(vmmctl('help', 'list').stdout, expected.stdout);
+  t.match(vmmctl('help', 'sim', 'start').stdout, 'vmmctl sim start [--profile');
+  t.match(vmmctl('sim').stdout, 'sim restart');
+  t.match(vmmctl('help', 'sim').stdout, 'sim restart');
+  const root = vmmctl();
+  t.match(root, { status: 0, stdout: /COMMANDS.*exit-codes/s, stderr: '' });
+  t.equal(vmmctl('--help').stdout, root.stdout);
+  t.equal(vmmctl('help').stdout, root.stdout);
+});
+
+t.test('help is about topics too, and about nothing unknown', async (t) => {
+  for (const [name, { text }] of Object.entries(TOPICS)) {
+    t.equal((await runLine(['help', name])).out, `${text}\n`, name);
+  }
+  t.match(await runLine(['help', 'lst']), {
+    status: 2,
+    out: '',
+    err: /did you mean 'vmmctl list'\?/,
+  });
+});
+
+t.test('--version names vmmctl, Node and the platform in one line', async (t) => {
+  for (const flag of ['--version', '-V']) {
+    t.match((await runLine([flag])).out, /^vmmctl\/\d+\.\d+\.\d+ \w+-\w+ node-v\d+\.\d+\.\d+\n$/);
+  }
+});
+
+t.test('the scripts of completion know every command and flag', async (t) => {
+  for (const shell of SHELLS) {
+    const { out, status } = await runLine(['completion', shell]);
+    t.equal(status, 0);
+    t.equal(out, completionScript(shell, commands));
+    for (const [id, command] of Object.entries(commands)) {
+      if (command.hidden) continue;
+      t.match(out, id.replaceAll(':', ' '), id);
+      for (const name of Object.keys(command.flags)) t.match(out, name, `${id} --${name}`);
+    }
+  }
+});
+
+t.test('bash completes words, flags, values and names', async (t) => {
+  const script = completionScript('bash', commands);
+  const complete = (line: string) => {
+    const words = line.split(' ');
+    const quoted = words.map((word) => `'${word}'`).join(' ');
+    const source = `vmmctl() { echo web1; }\n${script}
+COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _vmmctl; echo "\${COMPREPLY[*]}"`;
+    return spawnSync('bash', ['-c', source], { encoding: 'utf8' }).stdout.trim();
+  };
+  t.equal(complete('vmmctl si'), 'sim');
+  t.equal(complete('vmmctl sim st'), 'start stop status');
+  t.equal(complete('vmmctl list --form'), '--format');
+  t.equal(complete('vmmctl sim start --profile lin'), 'linux-6.12 linux-6.1');
+  t.equal(complete('vmmctl destroy w'), 'web1');
+  t.equal(complete('vmmctl --json destroy w'), 'web1');
+  t.equal(complete('vmmctl list --in w'), 'web1');
+  t.equal(complete('vmmctl create w'), '');
+  t.equal(complete('vmmctl completion z'), 'zsh');
+  t.equal(complete('vmmctl help exit'), 'exit-codes');
+  t.equal(complete('vmmctl create x -- --j'), '');
+});
+
+t.test('the hidden command for completion fails in silence', async (t) => {
+  t.match(await runLine(['__complete', 'vms']), { status: 0, err: '' });
+});
+
+function vmmctl(...argv: string[]) {
+  const env = { PATH: process.env.PATH, HOME: '/nonexistent', NO_COLOR: '1' };
+  return spawnSync(process.execPath, [FAKE_HOST, ...argv], { encoding: 'utf8', env });
+}

@@ -1,0 +1,25 @@
+import t from 'tap';
+import {
+  checksPrivileges,
+  clampMaxCpu,
+  DEFAULT_VMM_CONFIG,
+} from '../../../../src/core/simulator/vmm/config.js';
+
+t.test('a VM may have at least 1 vCPU and at most what a CPU set holds', async (t) => {
+  t.equal(clampMaxCpu(4), 4);
+  t.equal(clampMaxCpu(0), 1);
+  t.equal(clampMaxCpu(-1), 1);
+  t.equal(clampMaxCpu(Number.NaN), 1);
+  t.equal(clampMaxCpu(2.5), 2);
+  t.equal(clampMaxCpu(0xffff), 1024);
+});
+
+t.test('privileges are checked since February 2026', async (t) => {
+  t.notOk(checksPrivileges('15.0'));
+  t.notOk(checksPrivileges('2025-11'));
+  t.ok(checksPrivileges('2026-02'));
+});
+
+t.test('the default is the newest that landed, without limits', async (t) => {
+  t.match(DEFAULT_VMM_CONFIG, { profile: 'landed', release: '2026-02', maxVms: 0 });
+});

@@ -1,0 +1,45 @@
+import t from 'tap';
+import { ROOT } from '../../../../src/core/simulator/node.js';
+import { cpuCount, memoryBytes, resetVm, saveVm } from '../../../../src/core/simulator/vmm/vm.js';
+import { allocMemseg, user, vmmHost } from '../../../helpers/vmm.js';
+
+t.test('the vCPUs of a VM are the product of its topology', async (t) => {
+  const vm = vmmHost().create('a', 'persistent', ROOT);
+  vm.topology = { sockets: 2, cores: 3, threads: 4, maxcpus: 64 };
+  t.equal(cpuCount(vm), 24);
+});
+
+t.test('the memory of a VM is its first segment, when that has no name', async (t) => {
+  const vmm = vmmHost();
+  const vm = vmm.create('a', 'persistent', ROOT);
+  t.equal(memoryBytes(vm), 0);
+  const node = vmm.openVm('a', ROOT, 'rw');
+  allocMemseg(node, 1, 8192n);
+  t.equal(memoryBytes(vm), 0);
+  allocMemseg(node, 0, 4096n);
+  t.equal(memoryBytes(vm), 4096);
+});
+
+t.test('a reset VM has no vCPUs and no reason, but its topology', async (t) => {
+  const vm = vmmHost().create('a', 'persistent', ROOT);
+  vm.topology = { sockets: 2, cores: 1, threads: 1, maxcpus: 64 };
+  vm.activeCpus.add(0);
+  vm.suspendedCpus.add(0);
+  vm.suspendReason = 3;
+  vm.state = 'suspended';
+  resetVm(vm);
+  t.match(vm, { state: 'created', suspendReason: 0, topology: { sockets: 2 } });
+  t.equal(vm.activeCpus.size + vm.suspendedCpus.size, 0);
+});
+
+t.test('what is saved of a VM survives JSON', async (t) => {
+  const vmm = vmmHost();
+  const creator = user(1, { capabilities: new Set(['PRIV_VMM_CREATE']) });
+  const vm = vmm.create('a', 'persistent', creator);
+  allocMemseg(vmm.openVm('a', ROOT, 'rw'), 0, 2n ** 62n);
+  const saved = saveVm(vm);
+  t.strictSame(JSON.parse(JSON.stringify(saved)), saved);
+  t.strictSame(saved.creator.capabilities, ['PRIV_VMM_CREATE']);
+  t.equal(saved.memsegs[0]?.len, String(2n ** 62n));
+  t.equal(saveVm(vmm.create('b', 'persistent', ROOT)).creator.capabilities, 'all');
+});
