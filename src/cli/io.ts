@@ -37,7 +37,8 @@ export function processIo(): Io {
       stderr: colorLevel(process.env, isTty.stderr),
     },
     get width() {
-      return process.stdout.columns ?? 80;
+      // A terminal that was never told its size says 0.
+      return process.stdout.columns || 80;
     },
     env: process.env,
     now: () => Date.now(),

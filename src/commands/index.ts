@@ -8,8 +8,11 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   inspect: () => import('./inspect.js'),
   'host-version': () => import('./host-version.js'),
 
-  // --- vsock: rows of the vsock commands stand here ---
-  // --- end of vsock ---
+  'vsock:connect': () => import('./vsock/connect.js'),
+  'vsock:listen': () => import('./vsock/listen.js'),
+  'vsock:cat': () => import('./vsock/cat.js'),
+  'vsock:list': () => import('./vsock/list.js'),
+  'vsock:ping': () => import('./vsock/ping.js'),
 
   'sim:start': () => import('./sim/start.js'),
   'sim:stop': () => import('./sim/stop.js'),

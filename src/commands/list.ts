@@ -97,11 +97,12 @@ export default class List extends VmmctlCommand<typeof List> {
     lists: AsyncIterable<VmRecord[]>,
     template: Template<string> | undefined,
   ): Promise<void> {
-    let before: VmRecord[] = [];
+    let before: VmRecord[] | undefined;
     for await (const all of lists) {
       const vms = this.#select(all);
-      if (this.flags.json) this.json(vms, false);
-      for (const { change, vm } of this.flags.json ? [] : changesBetween(before, vms)) {
+      const changes = changesBetween(before ?? [], vms);
+      if (this.flags.json && (changes.length > 0 || !before)) this.json(vms, false);
+      for (const { change, vm } of this.flags.json ? [] : changes) {
         const shown = template ? template({ ...vm }) : `${change}  ${renderRow(vm, this.#columns)}`;
         if (!template || change !== 'removed') this.out(`${shown}\n`);
       }

@@ -130,7 +130,7 @@ t.test('an empty list is a heading, and nothing with -q', async (t) => {
 t.test('list --watch tells changes', async (t) => {
   const backend = new FakeBackend();
   const [a, b] = [record('a'), record('b')];
-  backend.lists = [[a], [a, b], [{ ...a, state: 'running' }, b], [b]];
+  backend.lists = [[a], [a, b], [a, b], [{ ...a, state: 'running' }, b], [b]];
   const plain = await runLine(line('list --watch --columns name,state'), { backend });
   t.equal(
     plain.out,

@@ -13,10 +13,16 @@ export class LiveBlock {
     this.#stream = stream;
   }
 
+  /** Lines that the terminal has no room for are left out: it could not go back up to them. */
   draw(text: string): void {
+    const room = ('rows' in this.#stream && Number(this.#stream.rows)) || Number.POSITIVE_INFINITY;
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .slice(0, room - 1);
     const up = this.#lines > 0 ? `\u001b[${this.#lines}A\r` : HIDE_CURSOR;
-    this.#stream.write(`${up}${CLEAR_BELOW}${text}`);
-    this.#lines = text.split('\n').length - 1;
+    this.#stream.write(`${up}${CLEAR_BELOW}${lines.join('\n')}\n`);
+    this.#lines = lines.length;
   }
 
   /** Leaves the last drawing where it is. */

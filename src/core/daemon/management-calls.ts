@@ -33,7 +33,7 @@ export const MANAGEMENT_CALLS: CallTable = {
 
   async configure({ session, parameters }) {
     const { keeper } = session.shared;
-    const cid = parameters['cid'];
+    const cid = parameters.cid;
     const domain = keeper.world.configure(
       text(parameters, 'name'),
       {

@@ -66,7 +66,7 @@ export const NODE_CALLS: CallTable = {
     const { node, making } = session.nodes.get(integer(parameters, 'handle'));
     const request = integer(parameters, 'request');
     const argument =
-      parameters['argument'] === undefined ? binary.slice() : integer(parameters, 'argument');
+      parameters.argument === undefined ? binary.slice() : integer(parameters, 'argument');
     const reply = node.ioctl(request, argument);
     keeper.digest(making);
     await keeper.durable();

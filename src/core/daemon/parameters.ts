@@ -50,7 +50,7 @@ export function machineName(parameters: Parameters): 'host' | { vm: string } {
 
 /** Labels: text by text, bounded. */
 export function labels(parameters: Parameters): Record<string, string> | undefined {
-  const value = parameters['labels'];
+  const value = parameters.labels;
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) throw invalid('labels');
   const entries = Object.entries(value);

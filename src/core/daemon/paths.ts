@@ -29,7 +29,7 @@ export function hostPaths(host: string, env: NodeJS.ProcessEnv = process.env): H
     });
   }
   const runtime = join(runtimeBase(env), host);
-  const state = join(env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'vmmctl', host);
+  const state = join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'vmmctl', host);
   const socket = join(runtime, 'sim.sock');
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
     throw new SystemError('ENAMETOOLONG', {
@@ -51,7 +51,7 @@ export function hostPaths(host: string, env: NodeJS.ProcessEnv = process.env): H
 }
 
 function runtimeBase(env: NodeJS.ProcessEnv): string {
-  const directory = env['XDG_RUNTIME_DIR'];
+  const directory = env.XDG_RUNTIME_DIR;
   if (directory) return join(directory, 'vmmctl');
   return join('/tmp', `vmmctl-${ownUid()}`);
 }

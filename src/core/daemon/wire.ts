@@ -135,14 +135,14 @@ export function errorToWire(error: unknown): WireError {
 /** The error that the other side meant; EPROTO when it makes no sense. */
 export function errorFromWire(wire: unknown): SystemError {
   const value = (typeof wire === 'object' && wire !== null ? wire : {}) as Record<string, unknown>;
-  if (!isErrorCode(value['code'])) {
+  if (!isErrorCode(value.code)) {
     return new SystemError('EPROTO', { message: 'the simulated host sent an unknown error' });
   }
   const text = (name: string) => {
     const field = value[name];
     return typeof field === 'string' ? field : undefined;
   };
-  return new SystemError(value['code'], {
+  return new SystemError(value.code, {
     message: text('message'),
     syscall: text('syscall'),
     path: text('path'),

@@ -1,7 +1,8 @@
 /** One end of a relay, opened: where its bytes come from and go to, and how it ends. */
+import type { ChildProcessByStdio } from 'node:child_process';
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { Socket as NetSocket } from 'node:net';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import type { VsockStream } from '../backend/port.js';
 import { FileSink, FileSource, type Sink, type Source, StreamSink, StreamSource } from './bytes.js';
@@ -125,4 +126,30 @@ export function streamEnd(stream: Duplex): End {
 
 export function vsockEnd({ duplex, hungUp, ended }: VsockStream): End {
   return { ...streamEnd(duplex), hungUp, ended };
+}
+
+/** A process, by its stdin and stdout. One that ends without reading all of its input is no failure. */
+export function childEnd(child: ChildProcessByStdio<Writable, Readable, null>): End {
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  child.stdin.on('error', () => undefined);
+  const input = new StreamSink(child.stdin);
+  return {
+    source: new StreamSource(child.stdout),
+    sink: {
+      write(piece) {
+        if (child.stdin.destroyed) return undefined;
+        return input.write(piece)?.catch(() => undefined);
+      },
+      end: () => input.end().catch(() => undefined),
+    },
+    hungUp: exited,
+    destroy: () => {
+      child.stdin.destroy();
+      child.stdout.destroy();
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    },
+  };
 }

@@ -87,12 +87,12 @@ class SimulatedMachine implements Machine {
   async open(path: string, options: OpenOptions = {}): Promise<DeviceNode> {
     const { access = 'rw', signal } = options;
     const values = await this.#call('open', { path, access }, signal);
-    this.#trace?.(`open ${path} ${access} = ${String(values['handle'])}`);
-    return new SimulatedNode(this.#connection, path, Number(values['handle']), this.#trace);
+    this.#trace?.(`open ${path} ${access} = ${String(values.handle)}`);
+    return new SimulatedNode(this.#connection, path, Number(values.handle), this.#trace);
   }
 
   async readdir(path: string): Promise<string[]> {
-    return (await this.#call('readdir', { path }))['names'] as string[];
+    return (await this.#call('readdir', { path })).names as string[];
   }
 
   async readFile(path: string): Promise<Uint8Array> {
@@ -100,7 +100,7 @@ class SimulatedMachine implements Machine {
   }
 
   async sysctl(name: string, value?: string): Promise<string> {
-    return String((await this.#call('sysctl', { name, value }))['value']);
+    return String((await this.#call('sysctl', { name, value })).value);
   }
 
   async socket(type: SocketType): Promise<VsockSocket> {
@@ -109,11 +109,11 @@ class SimulatedMachine implements Machine {
   }
 
   async localCid(): Promise<number> {
-    return Number((await this.#call('localCid'))['cid']);
+    return Number((await this.#call('localCid')).cid);
   }
 
   async diag(): Promise<SocketRecord[]> {
-    return (await this.#call('diag'))['sockets'] as SocketRecord[];
+    return (await this.#call('diag')).sockets as SocketRecord[];
   }
 
   async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
@@ -157,8 +157,8 @@ class SimulatedNode implements DeviceNode {
         signal,
         ...(plain ? {} : { binary: argument }),
       });
-      this.#trace?.(`${name} = ${String(values['result'])}`);
-      return { result: Number(values['result']), data: binary };
+      this.#trace?.(`${name} = ${String(values.result)}`);
+      return { result: Number(values.result), data: binary };
     } catch (error) {
       this.#trace?.(`${name} = ${(error as SystemError).code}`);
       throw error;
@@ -179,22 +179,22 @@ class SimulatorManagement implements Management {
   }
 
   async vms(): Promise<VmRecord[]> {
-    return (await this.#call('vms'))['vms'] as VmRecord[];
+    return (await this.#call('vms')).vms as VmRecord[];
   }
 
   async vm(name: string): Promise<VmRecord> {
-    return (await this.#call('vm', { name }))['vm'] as VmRecord;
+    return (await this.#call('vm', { name })).vm as VmRecord;
   }
 
   async inspect(name: string): Promise<VmDetails> {
-    return (await this.#call('inspect', { name }))['vm'] as VmDetails;
+    return (await this.#call('inspect', { name })).vm as VmDetails;
   }
 
   async configure(
     name: string,
     change: { cid?: number | 'auto'; labels?: Record<string, string> },
   ): Promise<VmRecord> {
-    return (await this.#call('configure', { name, ...change }))['vm'] as VmRecord;
+    return (await this.#call('configure', { name, ...change })).vm as VmRecord;
   }
 
   async hostVersion(): Promise<HostVersion> {

@@ -70,7 +70,7 @@ export async function greet(socket: NetSocket, ...words: string[]): Promise<Daem
   };
   if (hello.word === 'ok' && hello.protocol === PROTOCOL) return identity;
   socket.destroy();
-  if (hello.protocol !== PROTOCOL || said['code'] === 'EPROTONOSUPPORT') {
+  if (hello.protocol !== PROTOCOL || said.code === 'EPROTONOSUPPORT') {
     throw new OtherVersionError(identity);
   }
   throw errorFromWire(said);

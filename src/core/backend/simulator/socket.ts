@@ -41,7 +41,7 @@ export class SimulatedSocket implements VsockSocket {
 
   async accept(options: CallOptions = {}): Promise<VsockSocket> {
     const values = await this.#call('accept', {}, options);
-    return new SimulatedSocket(this.#connection, this.type, Number(values['handle']));
+    return new SimulatedSocket(this.#connection, this.type, Number(values.handle));
   }
 
   async connect(address: VsockAddress, options: CallOptions = {}): Promise<void> {
@@ -54,12 +54,12 @@ export class SimulatedSocket implements VsockSocket {
 
   async getOption(option: SocketOption): Promise<number> {
     const values = await this.#call('getOption', { option: OPTIONS[option] });
-    return Number(values['value']);
+    return Number(values.value);
   }
 
   async localAddress(): Promise<VsockAddress> {
     const values = await this.#call('addresses');
-    return values['local'] as VsockAddress;
+    return values.local as VsockAddress;
   }
 
   async peerAddress(): Promise<VsockAddress> {
@@ -74,7 +74,7 @@ export class SimulatedSocket implements VsockSocket {
     ended.catch(() => undefined);
     const hungUp = this.#hungUp();
     const values = await this.#call('stream');
-    const socket = await this.#connection.openStream(String(values['token']));
+    const socket = await this.#connection.openStream(String(values.token));
     const duplex = this.type === 'stream' ? socket : messageDuplex(socket);
     return { duplex, hungUp, ended };
   }
