@@ -31,13 +31,27 @@ function counts(tap) {
   return { pass: number('pass'), fail: number('fail'), skip: number('skip') };
 }
 
+/** A line for each file, and whole what failed in it. */
+function report(tap) {
+  let failing = false;
+  for (const line of tap.split('\n')) {
+    const result = /^( *)(not )?ok \d+ - /.exec(line);
+    if (result) failing = result[2] !== undefined;
+    const ofFile = result?.[1] === '';
+    if (failing || ofFile || /^ *(#.*SKIP|Bail out)/.test(line)) console.log(line);
+  }
+}
+
 run('node', 'scripts/build.mjs', '--tests');
 run('npx', 'tap', 'build');
 rmSync(RESULTS, { force: true });
 const files = testFiles(process.argv.slice(2));
-const { status } = spawnSync('npx', ['tap', `--output-file=${RESULTS}`, ...files], {
-  stdio: 'inherit',
-});
-const { pass, fail, skip } = counts(readFileSync(RESULTS, 'utf8'));
+// A live view is for people only.
+const reporter = process.stdout.isTTY ? 'terse' : 'silent';
+const options = [`--output-file=${RESULTS}`, `--reporter=${reporter}`];
+const { status } = spawnSync('npx', ['tap', ...options, ...files], { stdio: 'inherit' });
+const results = readFileSync(RESULTS, 'utf8');
+if (!process.stdout.isTTY) report(results);
+const { pass, fail, skip } = counts(results);
 console.log(`${pass} passed, ${fail} failed${skip > 0 ? `, ${skip} skipped` : ''}`);
 process.exit(status ?? 1);

@@ -40,12 +40,14 @@ export class Credit {
     return counterDifference(this.txCnt, this.peerFwdCnt);
   }
 
+  /** Bytes that may be under way at once. */
+  window(profile: VsockProfile): number {
+    return profile.boundsCredit ? Math.min(this.peerBufAlloc, this.bufAlloc) : this.peerBufAlloc;
+  }
+
   /** Bytes that may be sent now; never negative. */
   sendable(profile: VsockProfile): number {
-    const window = profile.boundsCredit
-      ? Math.min(this.peerBufAlloc, this.bufAlloc)
-      : this.peerBufAlloc;
-    return Math.max(0, window - this.inFlight());
+    return Math.max(0, this.window(profile) - this.inFlight());
   }
 
   /** Takes `bytes` of the window for sending. */

@@ -44,7 +44,7 @@ export function receiveDatagram(
   header: PacketHeader,
   payload: Uint8Array,
 ): void {
-  if (socket?.type !== 'dgram') return;
+  if (socket?.type !== 'dgram' || header.op !== VIRTIO_VSOCK_OP_RW) return;
   const queued = socket.datagrams.reduce((sum, message) => sum + message.bytes.length, 0);
   if (queued + payload.length > socket.credit.bufAlloc) return;
   const from = { cid: header.srcCid, port: header.srcPort };

@@ -131,8 +131,10 @@ export function receive(socket: Socket, header: PacketHeader, payload: Uint8Arra
       receiveConnected(socket, header, payload);
       return 'done';
     case 'closing':
-    case 'deferred':
       if (header.op === VIRTIO_VSOCK_OP_RST) endByReset(socket);
+      return 'done';
+    case 'deferred':
+      if (header.op === VIRTIO_VSOCK_OP_RST) socket.abort('ECONNRESET');
       return 'done';
     default:
       return 'reset';

@@ -162,7 +162,7 @@ export class Socket implements PacketSource {
 
   /**
    * Sends one message, or goes on with it: call again with the rest until all of it is accepted.
-   * @throws SystemError as send does; EMSGSIZE (ENOMEM on 6.1) for a message larger than the peer's buffer.
+   * @throws SystemError as send does; EMSGSIZE (ENOMEM on 6.1) for a message that the send window never holds.
    */
   sendMessage(data: Uint8Array, endOfRecord = false): number {
     if (this.type === 'dgram') {
@@ -170,7 +170,7 @@ export class Socket implements PacketSource {
       return data.length;
     }
     this.#checkSend();
-    if (this.#messageSent + data.length > this.credit.peerBufAlloc) {
+    if (this.#messageSent + data.length > this.credit.window(this.host.profile)) {
       throw new SystemError(this.host.profile.oversizedMessage, { syscall: 'send' });
     }
     const last = VIRTIO_VSOCK_SEQ_EOM | (endOfRecord ? VIRTIO_VSOCK_SEQ_EOR : 0);
@@ -228,7 +228,7 @@ export class Socket implements PacketSource {
     }
     const bits = { read: VIRTIO_VSOCK_SHUTDOWN_RCV, write: VIRTIO_VSOCK_SHUTDOWN_SEND, both: 3 };
     this.ownShutdown |= bits[how];
-    if (!this.done) this.#say('shutdown');
+    if (!this.done && this.type !== 'dgram') this.#say('shutdown');
     this.done = false;
     this.host.wake(this);
   }
@@ -244,7 +244,7 @@ export class Socket implements PacketSource {
     const size = Math.min(Math.max(wanted, this.bufferMin), this.bufferMax, 0xffffffff);
     if (size === this.credit.bufAlloc) return;
     this.credit.bufAlloc = size;
-    if (this.state === 'connected') this.#say('credit');
+    if (this.state === 'connected' && this.type !== 'dgram') this.#say('credit');
   }
 
   /** The program closes it: queued data still goes out, and the peer's RST is waited for. */
@@ -256,20 +256,31 @@ export class Socket implements PacketSource {
     this.rxQueue.clear();
     this.rxMessages = 0;
     this.datagrams.length = 0;
-    if (this.state === 'connected' || this.state === 'closing') this.#closeConnection();
+    const connected = this.state === 'connected' || this.state === 'closing';
+    if (connected && this.type !== 'dgram') this.#closeConnection();
     else this.host.remove(this);
   }
 
-  /** The connection is gone without a word to the peer, as after a transport reset. */
+  /**
+   * The connection is gone without a word to the peer, as after a transport reset. One that was over
+   * before stays as it ended; one that was being made can be tried again.
+   */
   abort(error: ErrorCode): void {
     this.deadline?.cancel();
     this.txQueue.clear();
+    if (this.state === 'connecting') {
+      this.state = 'closed';
+      this.error = error;
+      this.pending.request = false;
+      this.host.wake(this);
+      return;
+    }
+    this.host.remove(this);
+    if (this.done || this.state === 'closing') return;
     this.error = error;
     this.cutOff = true;
     this.finish();
     this.state = 'closed';
-    this.host.remove(this);
-    this.host.wake(this);
   }
 
   /** Marks the connection as over: what was received can still be read. */

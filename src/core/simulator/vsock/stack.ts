@@ -123,16 +123,16 @@ export class Stack implements SocketHost {
 
   /**
    * Starts a connection; the socket is woken when it stands or failed (then `error` says why).
-   * @throws SystemError EISCONN, EALREADY, EINVAL (it listens), ENODEV (no transport, no such guest),
-   *   EADDRNOTAVAIL (no free port).
+   * @throws SystemError EISCONN, EALREADY, EINVAL (it listens, or was shut down), ENODEV (no
+   *   transport, no such guest), EADDRNOTAVAIL (no free port).
    */
   connect(socket: Socket, address: VsockAddress): void {
     const fail = (code: 'EISCONN' | 'EALREADY' | 'EINVAL' | 'ENODEV') => {
       throw new SystemError(code, { syscall: 'connect' });
     };
-    if (socket.state === 'connected' || socket.state === 'closing') fail('EISCONN');
+    if (socket.state === 'listen' || socket.ownShutdown !== 0) fail('EINVAL');
+    if (socket.state === 'connected' || socket.done) fail('EISCONN');
     if (socket.state === 'connecting') fail('EALREADY');
-    if (socket.state === 'listen' || address.cid === VMADDR_CID_ANY) fail('EINVAL');
     const channel = this.#channelTo(address.cid);
     if (channel === undefined || !this.#alive) {
       throw new SystemError('ENODEV', { syscall: 'connect' });
@@ -203,15 +203,15 @@ export class Stack implements SocketHost {
   /** Ends every connection with a CID, without a word to it: the device behind it is gone, or was reset. */
   resetPeer(cid: number): void {
     for (const socket of this.#tables.all()) {
-      if (socket.peer?.cid === cid && socket.state !== 'listen') socket.abort('ECONNRESET');
+      if (socket.peer?.cid === cid && hasConnection(socket)) socket.abort('ECONNRESET');
     }
   }
 
-  /** What a transport reset does: connections end with ECONNRESET, listeners stay. */
+  /** What a transport reset does: connections that go through it end with ECONNRESET, listeners stay. */
   resetAll(): void {
+    const loopback = this.#channelTo(VMADDR_CID_LOCAL);
     for (const socket of this.#tables.all()) {
-      const remote = socket.peer !== undefined && !this.#isLoopback(socket.peer.cid);
-      if (remote && socket.state !== 'listen') socket.abort('ECONNRESET');
+      if (socket.channel !== loopback && hasConnection(socket)) socket.abort('ECONNRESET');
     }
   }
 
@@ -221,6 +221,7 @@ export class Stack implements SocketHost {
     for (const socket of this.#tables.all()) {
       for (const child of socket.acceptQueue.splice(0)) child.abort('ECONNRESET');
       socket.abort('ECONNRESET');
+      this.remove(socket);
     }
   }
 
@@ -229,7 +230,7 @@ export class Stack implements SocketHost {
   }
 
   #isLoopback(cid: number): boolean {
-    return cid === VMADDR_CID_LOCAL || cid === this.cid;
+    return cid === VMADDR_CID_LOCAL || (cid === this.cid && cid !== VMADDR_CID_ANY);
   }
 
   #channelTo(cid: number): Channel | undefined {
@@ -313,3 +314,8 @@ export class Stack implements SocketHost {
 
 /** Nobody's program holds a deferred socket until it is claimed. */
 const DEFERRED_CALLER: Caller = { uid: 0, gid: 0, groups: [0], capabilities: 'all', jail: '' };
+
+/** Whether a socket has a connection, or is about to; datagrams have none. */
+function hasConnection(socket: Socket): boolean {
+  return socket.type !== 'dgram' && socket.state !== 'closed' && socket.state !== 'listen';
+}

@@ -180,9 +180,10 @@ export class Switch {
   }
 
   #send(channel: Channel, packet: Packet): void {
-    if (channel.latency === undefined) return this.#deliver(channel, packet);
     const now = this.#time.nowMs();
-    const arrival = Math.max(channel.lastArrivalMs, now + channel.latency());
+    const overtakes = channel.lastArrivalMs > now;
+    if (channel.latency === undefined && !overtakes) return this.#deliver(channel, packet);
+    const arrival = Math.max(channel.lastArrivalMs, now + (channel.latency?.() ?? 0));
     channel.lastArrivalMs = arrival;
     this.#time.after(arrival - now, () => this.#deliver(channel, packet));
   }
