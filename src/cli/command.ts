@@ -13,7 +13,7 @@ import { grammarOf, splitRest, wordsOf } from './grammar.js';
 import type { Interrupts } from './interrupts.js';
 import type { Io } from './io.js';
 import { loadOclif } from './load-oclif.js';
-import { formatDuration, parseDuration } from './parse.js';
+import { formatDuration, parseBackendUri, parseDuration } from './parse.js';
 import { spin } from './progress.js';
 import { type ConfigFile, type KeyName, readConfig, resolveSetting } from './settings.js';
 import { checkFlagNames, usageError } from './usage.js';
@@ -122,7 +122,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   }
 
   get backendUri(): string {
-    return this.setting('backend', this.flags.backend).value ?? 'sim';
+    return parseBackendUri(this.setting('backend', this.flags.backend).value ?? 'sim');
   }
 
   /** Connects at the first call; closed when the command ends. */

@@ -106,3 +106,10 @@ export function parseUser(text: string): UserId {
   }
   return { uid, gid };
 }
+
+/** The URI of a backend, as it is. @throws UsageError for one that names no kind of backend. */
+export function parseBackendUri(text: string): string {
+  if (/^(sim|sim:[A-Za-z0-9][A-Za-z0-9._-]{0,31}|device|qmp:.+|ssh:\/\/.+)$/.test(text))
+    return text;
+  throw new UsageError(`'${text}' is not a backend`, 'there are sim, sim:NAME and device');
+}

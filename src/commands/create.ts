@@ -2,14 +2,13 @@
 import { VmmctlCommand } from '../cli/command.js';
 import { STATUS, StatusError, UsageError } from '../cli/errors.js';
 import { arg, flag, option, optionOr, options } from '../cli/flags.js';
-import { parseInteger, parseLabel, parseSize } from '../cli/parse.js';
+import { parseInteger, parseLabel } from '../cli/parse.js';
 import { FIRST_GUEST_CID, LAST_GUEST_CID } from '../core/client/names.js';
 import type { CreatedVm } from '../core/client/vm.js';
 import { createVm } from '../core/client/vm.js';
+import { parseMemory, parseTransport } from './create-values.js';
 import { runProgram } from './run-program.js';
 import { vmName } from './vm-name.js';
-
-const PAGE_SIZE = 4096;
 
 export default class Create extends VmmctlCommand<typeof Create> {
   static override summary = 'create a VM';
@@ -50,6 +49,12 @@ export default class Create extends VmmctlCommand<typeof Create> {
       summary: 'context id; the lowest free one from 3 when left out',
       helpValue: 'N',
       convert: parseInteger(FIRST_GUEST_CID, LAST_GUEST_CID),
+    }),
+    'vsock-transport': optionOr('virtio', {
+      summary: 'what carries its vsock',
+      helpValue: 'virtio|vmci',
+      options: ['virtio', 'vmci'],
+      convert: parseTransport,
     }),
     label: options({ summary: 'a label (repeatable)', helpValue: 'K=V', convert: parseLabel }),
     ephemeral: flag({ summary: 'destroy the VM when this command ends' }),
@@ -111,13 +116,4 @@ export default class Create extends VmmctlCommand<typeof Create> {
     };
     this.status = await runProgram(this.argv, { env, interrupts: this.invocation.interrupts });
   }
-}
-
-function parseMemory(text: string): number {
-  const size = parseSize(text);
-  if (size > 0 && size % PAGE_SIZE === 0) return size;
-  throw new UsageError(
-    `'${text}' is not a size of memory`,
-    `memory is a multiple of ${PAGE_SIZE} bytes, and more than none`,
-  );
 }

@@ -164,6 +164,13 @@ export class Lab {
     this.clock.advance(end - this.clock.monotonicMs());
   }
 
+  /** From now on the test is the driver of this guest: what is sent to the guest is only seen by the tap. */
+  ownDriver(cid = FIRST_GUEST_CID): Guest {
+    const guest = this.guest(cid);
+    guest.stack.receive = () => undefined;
+    return guest;
+  }
+
   /** Puts a packet on a guest's queue, as its driver would; whatever is not named is as it should be. */
   raw(
     guest: Guest,

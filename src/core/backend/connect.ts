@@ -28,7 +28,10 @@ export async function connectBackend(uri: string, options: ConnectOptions = {}):
     const { connectSimulator } = await import('./simulator/backend.js');
     return connectSimulator(name, options);
   }
-  throw new SystemError('EOPNOTSUPP', { message: `the backend '${uri}' is not available` });
+  throw new SystemError('EOPNOTSUPP', {
+    message: `this version of vmmctl has no backend '${kind}'`,
+    hint: 'use the simulated host: --backend sim',
+  });
 }
 
 function splitUri(uri: string): [string, string] {

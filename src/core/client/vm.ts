@@ -43,22 +43,12 @@ export async function createVm(
 ): Promise<CreatedVm> {
   const control = await openControl(backend, options);
   try {
-    await explain(
-      control.ioctl(
-        VMMCTL_VM_CREATE,
-        vmmctl_vm_create.encode({
-          name: encodeName(request.name),
-          flags: request.ephemeral ? VMMCTL_CREATE_DESTROY_ON_CLOSE : 0,
-        }),
-        options,
-      ),
-      {
-        EEXIST: [`there is already a VM '${request.name}'`, `see 'vmmctl inspect ${request.name}'`],
-        ENOMEM: ["the limit of a user's VMs is reached", 'see the setting hw.vmm.maxvmms'],
-        EPERM: ['this user may not create a VM that stays', 'create it with --ephemeral'],
-      },
-    );
-    const vm = await setUp(backend, control, request, options);
+    let vm = await makeVm(backend, control, request, 'landed', options);
+    if (vm.lifetime !== null && vm.lifetime !== lifetimeOf(request)) {
+      // The flag means the opposite: the node speaks the dialect of the draft.
+      await destroyOn(control, request.name, {});
+      vm = await makeVm(backend, control, request, 'draft', options);
+    }
     if (request.ephemeral) return { vm, hold: control };
     await control.close();
     return { vm, hold: undefined };
@@ -109,6 +99,29 @@ function openControl(backend: Backend, options: CallOptions): Promise<DeviceNode
   return backend.machine('host').open(CONTROL_NODE, { ...options, access: 'rw' });
 }
 
+/** What the first flag of VMMCTL_VM_CREATE means: `landed`, destroy on close; `draft`, persistent. */
+type Dialect = 'landed' | 'draft';
+
+const lifetimeOf = ({ ephemeral }: CreateRequest) => (ephemeral ? 'ephemeral' : 'persistent');
+
+async function makeVm(
+  backend: Backend,
+  control: DeviceNode,
+  request: CreateRequest,
+  dialect: Dialect,
+  options: CallOptions,
+): Promise<VmRecord> {
+  const first = request.ephemeral === (dialect === 'landed');
+  const flags = first ? VMMCTL_CREATE_DESTROY_ON_CLOSE : 0;
+  const argument = vmmctl_vm_create.encode({ name: encodeName(request.name), flags });
+  await explain(control.ioctl(VMMCTL_VM_CREATE, argument, options), {
+    EEXIST: [`there is already a VM '${request.name}'`, `vmmctl inspect ${request.name}`],
+    ENOMEM: ["the limit of a user's VMs is reached", 'see the setting hw.vmm.maxvmms'],
+    EPERM: ['this user may not create a VM that stays', 'create it with --ephemeral'],
+  });
+  return setUp(backend, control, request, options);
+}
+
 async function setUp(
   backend: Backend,
   control: DeviceNode,
@@ -150,7 +163,7 @@ async function setTopologyAndMemory(
 }
 
 async function configure(backend: Backend, request: CreateRequest): Promise<VmRecord> {
-  const { name, cpus, memory, cid, labels = {}, ephemeral } = request;
+  const { name, cpus, memory, cid, labels = {} } = request;
   if (backend.management) {
     const change = { cid: cid ?? ('auto' as const), labels: { ...labels } };
     return await explain(backend.management.configure(name, change), {
@@ -162,8 +175,7 @@ async function configure(backend: Backend, request: CreateRequest): Promise<VmRe
       message: `the backend '${backend.uri}' has no CIDs and labels of its own`,
     });
   }
-  const lifetime = ephemeral ? 'ephemeral' : 'persistent';
-  return { ...unknownRecord(name), cpus, memory, lifetime };
+  return { ...unknownRecord(name), cpus, memory, lifetime: lifetimeOf(request) };
 }
 
 async function destroyOn(control: DeviceNode, name: string, options: CallOptions): Promise<void> {

@@ -1,0 +1,21 @@
+/** Values of the flags of `vmmctl create`. */
+import { CodeError, UsageError } from '../cli/errors.js';
+import { parseSize } from '../cli/parse.js';
+
+const PAGE_SIZE = 4096;
+
+/** @throws CodeError EOPNOTSUPP for a transport that the hosts do not have. */
+export function parseTransport(text: string): string {
+  if (text === 'virtio') return text;
+  throw new CodeError('EOPNOTSUPP', `no backend has the vsock transport '${text}'`, 'use virtio');
+}
+
+/** Bytes of a VM's memory. @throws UsageError unless a multiple of the page size, and more than none. */
+export function parseMemory(text: string): number {
+  const size = parseSize(text);
+  if (size > 0 && size % PAGE_SIZE === 0) return size;
+  throw new UsageError(
+    `'${text}' is not a size of memory`,
+    `memory is a multiple of ${PAGE_SIZE} bytes, and more than none`,
+  );
+}
