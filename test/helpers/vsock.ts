@@ -7,11 +7,7 @@ import {
   VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from '../../src/core/abi/virtio-vsock.js';
-import {
-  FIRST_GUEST_CID,
-  VMADDR_CID_ANY,
-  VMADDR_CID_HOST,
-} from '../../src/core/abi/vm-sockets.js';
+import { FIRST_GUEST_CID, VMADDR_CID_ANY, VMADDR_CID_HOST } from '../../src/core/abi/vm-sockets.js';
 import { VirtualClock } from '../../src/core/simulator/clock.js';
 import { Deadlines } from '../../src/core/simulator/deadlines.js';
 import { type Caller, ROOT } from '../../src/core/simulator/node.js';

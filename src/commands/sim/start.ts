@@ -5,7 +5,8 @@ import { parseDuration, parseInteger } from '../../cli/parse.js';
 import { type SimulatorOptions, startSimulator } from '../../core/backend/simulator/control.js';
 import { simulatedHost } from './host.js';
 
-const integer = parseInteger(0, Number.MAX_SAFE_INTEGER);
+/** As the host takes them. */
+const integer = parseInteger(0, 0x7fffffff);
 
 export default class SimStart extends VmmctlCommand<typeof SimStart> {
   static override summary = 'start the simulated host';

@@ -3,9 +3,11 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { arg, flag, optionalArg } from '../../cli/flags.js';
 import { formatSize } from '../../cli/parse.js';
+import type { End } from '../../core/relay/end.js';
 import { type Endpoint, endpointName, isListener } from '../../core/relay/endpoint.js';
 import { makeOpener, type Opener, type Surroundings } from '../../core/relay/open.js';
 import { relay } from '../../core/relay/relay.js';
+import { blameOutput } from './output.js';
 import { endpoint } from './words.js';
 
 /** How often the progress is shown anew, milliseconds. */
@@ -80,18 +82,33 @@ export default class VsockCat extends VmmctlCommand<typeof VsockCat> {
   }
 
   async #once(first: Opener, second: Opener): Promise<void> {
-    // What is free of side effects on others is opened last: nobody is connected to while we wait for a peer.
-    const one = await first.next();
-    const other = await second.next().catch((error) => {
-      one.destroy();
-      throw error;
-    });
+    const [one, other] = await this.#openBoth(first, second);
     const show = this.#progressLine();
     const { sent, received } = await relay(one, other, {
       signal: this.signal,
       onProgress: show?.update,
-    }).finally(() => show?.end());
+    })
+      .finally(() => show?.end())
+      .catch((error) => blameOutput(this.io, error));
     this.verbose(`${sent} bytes one way, ${received} back`);
+  }
+
+  /** Those who connect to us come first: nobody else is bothered while we wait for them. */
+  async #openBoth(first: Opener, second: Opener): Promise<[End, End]> {
+    const order = second.listens && !first.listens ? [second, first] : [first, second];
+    const opened: End[] = [];
+    try {
+      for (const opener of order) {
+        opened.push(await opener.next());
+        // Whoever comes later is refused, and does not wait for nothing.
+        await opener.close();
+      }
+    } catch (error) {
+      for (const end of opened) end.destroy();
+      throw error;
+    }
+    const [a, b] = opened as [End, End];
+    return order[0] === first ? [a, b] : [b, a];
   }
 
   async #serve(first: Opener, second: Opener, name: string): Promise<void> {

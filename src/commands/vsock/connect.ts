@@ -5,7 +5,8 @@ import { parseDuration } from '../../cli/parse.js';
 import { connectVsock, resolveCid } from '../../core/client/vsock.js';
 import { stdioEnd, vsockEnd } from '../../core/relay/end.js';
 import { relay } from '../../core/relay/relay.js';
-import { parseSocketType, SOCKET_TYPES, vsockPort } from './words.js';
+import { blameOutput } from './output.js';
+import { messageSize, parseSocketType, peerCid, SOCKET_TYPES, vsockPort } from './words.js';
 
 export default class VsockConnect extends VmmctlCommand<typeof VsockConnect> {
   static override summary = 'join stdin and stdout to a vsock peer';
@@ -29,7 +30,7 @@ export default class VsockConnect extends VmmctlCommand<typeof VsockConnect> {
   ];
   static override guestView = true;
   static override args = {
-    cid: arg({ summary: 'CID: a number, the name of a VM, host or local' }),
+    cid: arg({ summary: 'CID: a number, the name of a VM, host or local', convert: peerCid }),
     port: arg({ summary: 'port of the peer', convert: vsockPort }),
   };
   static override flags = {
@@ -64,11 +65,10 @@ export default class VsockConnect extends VmmctlCommand<typeof VsockConnect> {
       { signal: this.signal },
     );
     this.verbose(`connected to ${cid}:${port}`);
-    const peer = vsockEnd(await socket.stream());
-    const { sent, received } = await relay(
-      stdioEnd(() => this.io.stdin),
-      peer,
-      { signal: this.signal },
+    const peer = await vsockEnd(socket);
+    const own = stdioEnd(() => this.io.stdin, { pieceSize: messageSize(type) });
+    const { sent, received } = await relay(own, peer, { signal: this.signal }).catch((error) =>
+      blameOutput(this.io, error),
     );
     this.verbose(`${sent} bytes sent, ${received} received`);
   }

@@ -7,8 +7,9 @@ import type { VsockSocket } from '../../core/backend/port.js';
 import { listenVsock, resolveCid } from '../../core/client/vsock.js';
 import { stdioEnd, vsockEnd } from '../../core/relay/end.js';
 import { relay } from '../../core/relay/relay.js';
+import { blameOutput } from './output.js';
 import { serveProgram } from './program.js';
-import { listenPort, parseSocketType, SOCKET_TYPES } from './words.js';
+import { listenPort, messageSize, parseSocketType, SOCKET_TYPES } from './words.js';
 
 const BACKLOG = 128;
 
@@ -79,9 +80,12 @@ export default class VsockListen extends VmmctlCommand<typeof VsockListen> {
   }
 
   async #join(socket: VsockSocket): Promise<void> {
-    const peer = vsockEnd(await socket.stream());
-    const own = stdioEnd(() => this.io.stdin);
-    await relay(own, peer, { signal: this.signal });
+    const peer = await vsockEnd(socket);
+    const own = stdioEnd(() => this.io.stdin, {
+      keepOpen: this.flags['keep-open'],
+      pieceSize: messageSize(socket.type),
+    });
+    await relay(own, peer, { signal: this.signal }).catch((error) => blameOutput(this.io, error));
   }
 
   async #serveProgram(listener: VsockSocket, command: string): Promise<void> {

@@ -5,7 +5,7 @@ import { CodeError } from '../../cli/errors.js';
 import { arg, optionOr } from '../../cli/flags.js';
 import { parseDuration, parseInteger } from '../../cli/parse.js';
 import { type RoundTrip, resolveCid, roundTrip } from '../../core/client/vsock.js';
-import { vsockPort } from './words.js';
+import { peerCid, vsockPort } from './words.js';
 
 export default class VsockPing extends VmmctlCommand<typeof VsockPing> {
   static override summary = 'measure round trips to a vsock peer';
@@ -21,7 +21,7 @@ export default class VsockPing extends VmmctlCommand<typeof VsockPing> {
   ];
   static override guestView = true;
   static override args = {
-    cid: arg({ summary: 'CID: a number, the name of a VM, host or local' }),
+    cid: arg({ summary: 'CID: a number, the name of a VM, host or local', convert: peerCid }),
     port: arg({ summary: 'port of the peer', convert: vsockPort }),
   };
   static override flags = {

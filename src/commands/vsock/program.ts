@@ -29,8 +29,10 @@ export async function serveProgram(
     child.once('exit', (code, by) => resolve(by ? signalStatus(by) : (code ?? 0)));
   });
   exited.catch(() => undefined);
-  const end = vsockEnd(await socket.stream());
-  await relay(childEnd(child), end, { signal });
+  await relay(childEnd(child, signal), await vsockEnd(socket), { signal }).catch((error) => {
+    // A peer that leaves early is the program's matter, and its status tells.
+    if (signal.aborted || error.code !== 'EPIPE') throw error;
+  });
   try {
     return await exited;
   } catch (cause) {

@@ -5,6 +5,7 @@ import {
   VMADDR_CID_HOST,
   VMADDR_CID_LOCAL,
   VMADDR_PORT_ANY,
+  VSOCK_DEFAULT_CONNECT_TIMEOUT_MS,
 } from '../abi/vm-sockets.js';
 import type {
   Backend,
@@ -70,14 +71,22 @@ export async function connectVsock(
   request: ConnectRequest,
   options: CallOptions = {},
 ): Promise<VsockSocket> {
-  const giveUpAt = performance.now() + (request.retryMs ?? 0);
+  const { retryMs, timeoutMs } = request;
+  if (retryMs === undefined) {
+    return attempt(machine, request, timeoutMs, options).catch((error) => {
+      throw describe(error, request);
+    });
+  }
+  const patience = Math.min(retryMs, timeoutMs ?? retryMs);
+  const giveUpAt = performance.now() + patience;
   for (;;) {
+    const left = Math.ceil(giveUpAt - performance.now());
     try {
-      return await attempt(machine, request, options);
+      const limit = Math.max(1, Math.min(left, VSOCK_DEFAULT_CONNECT_TIMEOUT_MS));
+      return await attempt(machine, request, limit, options);
     } catch (error) {
-      const wait = request.retryMs !== undefined && isTemporary(error);
-      if (!wait) throw describe(error, request);
-      if (performance.now() + RETRY_PAUSE_MS > giveUpAt) throw outOfPatience(error, request);
+      if (!isTemporary(error)) throw describe(error, request);
+      if (left <= RETRY_PAUSE_MS) throw outOfPatience(error, request, patience);
       await pause(RETRY_PAUSE_MS, options.signal);
     }
   }
@@ -85,7 +94,8 @@ export async function connectVsock(
 
 async function attempt(
   machine: Machine,
-  { address, type, localPort, timeoutMs }: ConnectRequest,
+  { address, type, localPort }: ConnectRequest,
+  timeoutMs: number | undefined,
   options: CallOptions,
 ): Promise<VsockSocket> {
   const socket = await machine.socket(type);
@@ -102,11 +112,16 @@ async function attempt(
 
 function isTemporary(error: unknown): boolean {
   const temporary: ErrorCode[] = ['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'ENODEV'];
-  return error instanceof SystemError && temporary.includes(error.code);
+  return isFromConnect(error) && temporary.includes(error.code);
 }
 
-function describe(error: unknown, { name, address }: ConnectRequest): unknown {
-  if (!(error instanceof SystemError) || error.syscall !== 'connect') return error;
+/** Not one of the socket's other calls, nor of the way to the backend. */
+function isFromConnect(error: unknown): error is SystemError {
+  return error instanceof SystemError && error.syscall === 'connect';
+}
+
+function describe(error: unknown, { name, address, localPort }: ConnectRequest): unknown {
+  if (!isFromConnect(error)) return describeBind(error, localPort ?? VMADDR_PORT_ANY);
   const to = `${name}:${address.port}`;
   if (error.code === 'ENODEV') {
     return new SystemError('EHOSTUNREACH', {
@@ -126,18 +141,26 @@ function describe(error: unknown, { name, address }: ConnectRequest): unknown {
     : new SystemError(error.code, { message, hint, cause: error.cause });
 }
 
-function outOfPatience(cause: unknown, { name, address, retryMs }: ConnectRequest): SystemError {
-  const message = `${name}:${address.port} could not be reached in ${(retryMs ?? 0) / 1000} s`;
+function outOfPatience(
+  cause: unknown,
+  { name, address }: ConnectRequest,
+  patienceMs: number,
+): SystemError {
+  const message = `${name}:${address.port} could not be reached in ${patienceMs / 1000} s`;
   return new SystemError('ETIMEDOUT', { message, cause });
 }
 
 function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => {
+    const interrupted = () => {
       clearTimeout(timer);
       reject(new SystemError('EINTR'));
-    });
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', interrupted);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', interrupted);
   });
 }
 

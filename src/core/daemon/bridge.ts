@@ -35,9 +35,9 @@ export class Bridge implements Watcher {
   #writable = true;
   #finished = false;
   #error: ErrorCode | undefined;
-  /** The peer takes no more: what it has sent is still delivered, then all is over. */
-  #broken = false;
   #hungUp = false;
+  /** Whether it is a datagram socket that answers whoever speaks first. Only its program ends that. */
+  readonly #awaitsPeer: boolean;
   #abandoned: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, connection: NetSocket, pump: Pump, events: BridgeEvents) {
@@ -46,6 +46,7 @@ export class Bridge implements Watcher {
     this.#pump = pump;
     this.#events = events;
     this.#messages = socket.type === 'stream' ? undefined : new MessageReader();
+    this.#awaitsPeer = socket.type === 'dgram' && socket.peer === undefined;
   }
 
   /** Lets bytes flow. */
@@ -62,21 +63,27 @@ export class Bridge implements Watcher {
     this.#pump.kick();
   }
 
-  /** The program is gone: what it has sent still goes out, nothing is kept for it. */
+  /** The program is gone: what it has sent still goes out, and its peer learns that nobody reads any more. */
   abandon(): void {
     if (this.#finished || this.#abandoned !== undefined) return;
+    if (this.#socket.type === 'dgram') {
+      this.#finish();
+      return;
+    }
     this.#outputEnded = true;
     this.#connection.on('error', () => undefined);
     const inputIsOver = this.#connection.destroyed || this.#connection.readableEnded;
     if (inputIsOver) this.#inputEnded = true;
+    if (this.#socket.state === 'connected' && !this.#socket.done) this.#socket.shutdown('read');
     this.#abandoned = setTimeout(() => this.#finish(), VSOCK_CLOSE_TIMEOUT_MS);
     this.#step();
     this.#pump.kick();
   }
 
-  /** The program is not waited for any more: all is over once it has what the peer sent. */
+  /** The program's end of input is not waited for any more: all is over once it has what the peer sent. */
   closeWhenDelivered(): void {
-    this.#broken = true;
+    this.#inputEnded = true;
+    this.#shutDown = true;
     this.#step();
   }
 
@@ -95,7 +102,7 @@ export class Bridge implements Watcher {
   }
 
   #received(chunk: Uint8Array): void {
-    if (this.#finished || this.#broken) return;
+    if (this.#finished || this.#inputEnded) return;
     try {
       if (this.#messages === undefined) this.#unsent.push(chunk);
       else this.#unsent.push(...this.#messages.push(chunk));
@@ -130,7 +137,6 @@ export class Bridge implements Watcher {
     } catch (error) {
       this.#receiveFailed(error);
     }
-    if (this.#broken && this.#writable) this.#finish();
     if (this.#inputOver() && this.#outputEnded) this.#finish();
   }
 
@@ -139,6 +145,7 @@ export class Bridge implements Watcher {
   }
 
   #send(): void {
+    if (this.#awaitsPeer && this.#socket.peer === undefined) return;
     const before = this.#unsent.length;
     for (let data = this.#unsent[0]; data !== undefined; data = this.#unsent[0]) {
       const stream = this.#socket.type === 'stream';
@@ -155,7 +162,7 @@ export class Bridge implements Watcher {
   }
 
   #shutdownOnce(): void {
-    if (this.#socket.type === 'dgram') this.#outputEnded = true;
+    if (this.#socket.type === 'dgram') this.#outputEnded ||= !this.#awaitsPeer;
     else if (this.#socket.state === 'connected' && !this.#shutDown) this.#socket.shutdown('write');
     this.#shutDown = true;
   }
@@ -178,6 +185,7 @@ export class Bridge implements Watcher {
     if (this.#socket.type === 'stream') return this.#socket.recv(READ_BYTES);
     const message = this.#socket.recvMessage();
     if (message === null || message === undefined) return message;
+    if (this.#awaitsPeer) this.#socket.peer ??= message.from;
     return encodeMessage(message.bytes);
   }
 
@@ -189,11 +197,12 @@ export class Bridge implements Watcher {
     }
   }
 
+  /** What the program has sent and still sends is lost; that is no news when there is nothing of it. */
   #sendFailed(error: unknown): void {
     if (this.#unsent.length > 0) this.#fail(error);
     this.#unsent.length = 0;
     this.#inputEnded = true;
-    this.#broken = true;
+    this.#connection.resume();
   }
 
   #receiveFailed(error: unknown): void {

@@ -9,13 +9,15 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { SavedVm } from '../simulator/world.js';
 
-const sync = promisify(fdatasync);
+/** Resolves when what was written to a file is on disk. */
+export type Sync = (fd: number) => Promise<void>;
 
 interface Line {
   put?: SavedVm;
@@ -77,7 +79,7 @@ export function writeAtomically(path: string, text: string): void {
   const temporary = `${path}.new`;
   const fd = openSync(temporary, 'w', 0o600);
   try {
-    writeSync(fd, text);
+    writeFileSync(fd, text);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
@@ -93,12 +95,16 @@ export function writeAtomically(path: string, text: string): void {
 
 export class Journal {
   readonly #fd: number;
+  readonly #syncFile: Sync;
   #written = 0;
   #synced = 0;
   #running: Promise<void> | undefined;
+  /** The last line was cut, by a disk that is full. */
+  #torn = false;
 
   /** Starts a journal that holds exactly `vms`. */
-  constructor(path: string, vms: readonly SavedVm[]) {
+  constructor(path: string, vms: readonly SavedVm[], syncFile: Sync = promisify(fdatasync)) {
+    this.#syncFile = syncFile;
     writeAtomically(path, vms.map((vm) => `${JSON.stringify({ put: vm })}\n`).join(''));
     this.#fd = openSync(path, 'a', 0o600);
   }
@@ -125,14 +131,17 @@ export class Journal {
   }
 
   #append(line: Line): void {
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+    const text = Buffer.from(`${this.#torn ? '\n' : ''}${JSON.stringify(line)}\n`);
+    this.#torn = true;
+    for (let at = 0; at < text.length; ) at += writeSync(this.#fd, text, at);
+    this.#torn = false;
     this.#written++;
   }
 
   async #sync(): Promise<void> {
     const upTo = this.#written;
     try {
-      await sync(this.#fd);
+      await this.#syncFile(this.#fd);
       this.#synced = upTo;
     } finally {
       this.#running = undefined;

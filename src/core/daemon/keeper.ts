@@ -21,6 +21,8 @@ export class Keeper {
   readonly #onChange = new Set<() => void>();
   #journal: Journal;
   #lines = 0;
+  /** Why the last change could not be written down. */
+  #failure: unknown;
 
   /** @param saved the persistent VMs of the last run. */
   constructor(
@@ -38,6 +40,7 @@ export class Keeper {
       this.#deferred(socket),
     );
     this.#exports = makeExports(this);
+    this.#exports.removeStale();
     this.#restore(saved);
     this.#journal = new Journal(journalPath, this.#saved());
   }
@@ -75,8 +78,11 @@ export class Keeper {
     if (events.length > 0) for (const listener of [...this.#onChange]) listener();
   }
 
-  /** Resolves when all changes so far are on disk. */
+  /** Resolves when all changes so far are on disk. @throws why they are not. */
   async durable(): Promise<void> {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
     await this.#journal.flush();
   }
 
@@ -86,10 +92,10 @@ export class Keeper {
   }
 
   async close(): Promise<void> {
+    this.#exports.close();
     this.pump.stop();
     await this.#journal.flush();
     this.#journal.close();
-    this.#exports.close();
   }
 
   #restore(saved: readonly SavedVm[]): void {
@@ -113,22 +119,36 @@ export class Keeper {
     this.#exports.withdraw(domain);
     this.log.write(`destroyed ${JSON.stringify(name)}`);
     if (this.#provisional.delete(name) || domain.vm.lifetime !== 'persistent') return;
-    this.#journal.del(name);
-    this.#count();
+    this.#note((journal) => journal.del(name));
   }
 
   #keep(domain: Domain): void {
     if (domain.vm.lifetime !== 'persistent') return;
-    this.#journal.put(this.world.save(domain));
-    this.#count();
+    this.#note((journal) => journal.put(this.world.save(domain)));
+  }
+
+  /** Writes into the journal. A failure is told to whoever waits for `durable`, and does not end the host. */
+  #note(write: (journal: Journal) => void): void {
+    try {
+      write(this.#journal);
+      this.#count();
+    } catch (error) {
+      this.#failure = error;
+      this.log.write(`cannot write the journal: ${String(error)}`);
+    }
   }
 
   #count(): void {
     this.#lines++;
     if (this.#lines < COMPACT_LINES) return;
     this.#lines = 0;
-    this.#journal.close();
+    const old = this.#journal;
     this.#journal = new Journal(this.#journalPath, this.#saved());
+    // Calls may still wait for what they wrote there.
+    old
+      .flush()
+      .catch((error) => this.log.write(`cannot write the journal: ${String(error)}`))
+      .finally(() => old.close());
   }
 
   #saved(): SavedVm[] {

@@ -10,10 +10,13 @@ import { SystemError } from '../abi/errno.js';
 /** How long to wait for another starter, milliseconds. */
 const PATIENCE_MS = 5000;
 
+/** Takers in this process so far. */
+let takers = 0;
+
 /** Takes the lock; the returned function gives it back. @throws SystemError EBUSY when another keeps it too long. */
-export async function takeLock(path: string): Promise<() => void> {
-  const own = `${path}.${process.pid}`;
-  const giveUpAt = performance.now() + PATIENCE_MS;
+export async function takeLock(path: string, patienceMs = PATIENCE_MS): Promise<() => void> {
+  const own = `${path}.${process.pid}.${++takers}`;
+  const giveUpAt = performance.now() + patienceMs;
   writeFileSync(own, String(process.pid), { mode: 0o600 });
   try {
     while (!tryLink(own, path)) {

@@ -18,8 +18,12 @@ export class Log {
     const line = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => {
       return `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`;
     });
-    if (fstatSync(this.#fd).size > MAX_LOG) this.#rotate();
-    writeSync(this.#fd, `${new Date().toISOString()} ${line}\n`);
+    try {
+      if (fstatSync(this.#fd).size > MAX_LOG) this.#rotate();
+      writeSync(this.#fd, `${new Date().toISOString()} ${line}\n`);
+    } catch {
+      // A full disk must not end the host, and there is nowhere else to say it.
+    }
   }
 
   #rotate(): void {

@@ -34,7 +34,7 @@ class Daemon {
     this.#paths = paths;
     this.#log = new Log(paths.log);
     this.#server = makeServer(
-      () => this.#started(),
+      () => (this.#ending ? undefined : this.#started()),
       () => this.#watchIdle(),
     );
   }
@@ -76,6 +76,10 @@ class Daemon {
       process.on(signal, () => this.#endSoon(signal));
     }
     process.on('SIGHUP', () => undefined);
+    process.on('uncaughtException', (error) => {
+      this.#log.write(`ends by a defect: ${error.stack}`);
+      process.exit(1);
+    });
     this.#watchIdle();
   }
 
@@ -115,10 +119,14 @@ class Daemon {
     });
   }
 
+  /**
+   * The socket goes last, and with it the claim to the state: a successor must find all written down. Closing
+   * the server removes it.
+   */
   async #end(): Promise<void> {
-    this.#server.close();
-    rmSync(this.#paths.socket, { force: true });
+    this.#shared?.closeSessions();
     await this.#shared?.keeper.close();
+    this.#server.close();
     process.exit(0);
   }
 }
@@ -148,4 +156,7 @@ async function main(): Promise<void> {
 }
 
 process.title = 'vmmctl-sim';
-main().catch((error) => tellStarter(JSON.stringify(errorToWire(error))));
+main().catch((error) => {
+  tellStarter(JSON.stringify(errorToWire(error)));
+  process.exit(1);
+});

@@ -59,7 +59,14 @@ export const MANAGEMENT_CALLS: CallTable = {
   },
 
   watch({ session, signal }) {
-    const tell = () => session.event('vms', { vms: records(session) });
+    let told = '';
+    const tell = () => {
+      const vms = records(session);
+      const text = JSON.stringify(vms);
+      if (text === told) return;
+      told = text;
+      session.event('vms', { vms });
+    };
     const stop = session.shared.keeper.onChange(tell);
     session.onClose(stop);
     tell();
@@ -96,6 +103,7 @@ export const MANAGEMENT_CALLS: CallTable = {
   trace({ session }) {
     const { network } = session.shared.keeper.world;
     const tap = (header: Uint8Array, payload: Uint8Array) => {
+      if (session.congested) return;
       session.event('trace', { line: describePacketBytes(header, payload) });
     };
     const stop = network.switch.addTap(tap);

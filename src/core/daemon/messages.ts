@@ -29,17 +29,25 @@ export class MessageReader {
     this.#parts.push(chunk);
     this.#length += chunk.length;
     const messages: Uint8Array[] = [];
-    while (this.#length >= this.#needed) {
-      const data = Buffer.concat(this.#parts);
-      const size = data.readUInt32LE(0);
+    if (this.#length < this.#needed) return messages;
+    const data = this.#parts.length === 1 ? asBuffer(chunk) : Buffer.concat(this.#parts);
+    let at = 0;
+    this.#needed = LENGTH;
+    while (data.length - at >= this.#needed) {
+      const size = data.readUInt32LE(at);
       if (size > MAX_MESSAGE) throw new SystemError('EMSGSIZE');
-      const end = LENGTH + size;
-      const complete = data.length >= end;
-      if (complete) messages.push(data.subarray(LENGTH, end));
-      this.#parts = [complete ? data.subarray(end) : data];
-      this.#length = complete ? data.length - end : data.length;
-      this.#needed = complete ? LENGTH : end;
+      this.#needed = LENGTH + size;
+      if (data.length - at < this.#needed) break;
+      messages.push(data.subarray(at + LENGTH, at + this.#needed));
+      at += this.#needed;
+      this.#needed = LENGTH;
     }
+    this.#length = data.length - at;
+    this.#parts = this.#length > 0 ? [data.subarray(at)] : [];
     return messages;
   }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,7 +1,7 @@
 /** Where a simulated host keeps its sockets and its state, and the checks that these places are ours. */
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { SystemError } from '../abi/errno.js';
 
 /** The longest path of a Unix socket, bytes, without the terminator (Linux: 108 with it; BSD: 104). */
@@ -29,7 +29,8 @@ export function hostPaths(host: string, env: NodeJS.ProcessEnv = process.env): H
     });
   }
   const runtime = join(runtimeBase(env), host);
-  const state = join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'vmmctl', host);
+  const states = absolute(env.XDG_STATE_HOME) ?? join(homedir(), '.local', 'state');
+  const state = join(states, 'vmmctl', host);
   const socket = join(runtime, 'sim.sock');
   if (Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
     throw new SystemError('ENAMETOOLONG', {
@@ -51,9 +52,14 @@ export function hostPaths(host: string, env: NodeJS.ProcessEnv = process.env): H
 }
 
 function runtimeBase(env: NodeJS.ProcessEnv): string {
-  const directory = env.XDG_RUNTIME_DIR;
-  if (directory) return join(directory, 'vmmctl');
+  const directory = absolute(env.XDG_RUNTIME_DIR);
+  if (directory !== undefined) return join(directory, 'vmmctl');
   return join('/tmp', `vmmctl-${ownUid()}`);
+}
+
+/** A relative path is to be ignored, as the XDG Base Directory Specification says. */
+function absolute(directory: string | undefined): string | undefined {
+  return directory !== undefined && isAbsolute(directory) ? directory : undefined;
 }
 
 /** Makes the directories, 0700, and refuses ones that are not ours alone. */

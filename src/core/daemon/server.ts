@@ -45,9 +45,14 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-export function makeServer(shared: () => Shared, onClients: () => void): Server {
+/** @param shared gives undefined while the daemon ends: who comes then is hung up on, and starts another. */
+export function makeServer(shared: () => Shared | undefined, onClients: () => void): Server {
   return createServer({ allowHalfOpen: true }, (connection) => {
-    readHello(connection, (line) => greet(shared(), connection, line, onClients));
+    readHello(connection, (line) => {
+      const current = shared();
+      if (current === undefined) connection.destroy();
+      else greet(current, connection, line, onClients);
+    });
   });
 }
 

@@ -32,6 +32,10 @@ const CALLS: CallTable = { ...NODE_CALLS, ...SOCKET_CALLS, ...MANAGEMENT_CALLS }
 
 /** Calls that one client may have under way. */
 const MAX_CALLS = 4096;
+/** What may wait for a client that does not read, bytes; after that nothing more is read from it. */
+const MAX_BACKLOG = 1024 * 1024;
+/** A client that lets so much wait is not there any more, bytes. */
+const MAX_UNREAD = 64 * 1024 * 1024;
 
 export class Session {
   readonly shared: Shared;
@@ -50,12 +54,18 @@ export class Session {
     this.#connection = connection;
     this.nodes = new NodeTable(shared.keeper);
     this.sockets = new SocketTable(this);
-    shared.clients++;
+    shared.sessions.add(this);
     connection.on('data', (chunk: Uint8Array) => this.#received(chunk));
+    connection.on('drain', () => connection.resume());
     connection.on('error', () => this.close());
     connection.on('end', () => this.close());
     connection.on('close', () => this.close());
     connection.resume();
+  }
+
+  /** Whether the client is slow to read: what can be left out should be. */
+  get congested(): boolean {
+    return this.#connection.writableLength > MAX_BACKLOG;
   }
 
   /** Tells the client something that it did not ask for. */
@@ -71,7 +81,7 @@ export class Session {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.shared.clients--;
+    this.shared.sessions.delete(this);
     this.#connection.destroy();
     for (const call of this.#calls.values()) call.abort();
     for (const action of this.#closing) action();
@@ -134,5 +144,9 @@ export class Session {
 
   #write(json: object, binary?: Uint8Array): void {
     for (const part of encodeFrame(json, binary)) this.#connection.write(part);
+    if (this.#connection.writableLength > MAX_UNREAD) {
+      this.shared.keeper.log.write('a client is dropped: it does not read what it asked for');
+      this.close();
+    } else if (this.congested) this.#connection.pause();
   }
 }

@@ -18,12 +18,22 @@ export class Shared {
   readonly keeper: Keeper;
   readonly info: DaemonInfo;
   readonly #tokens = new Map<string, StreamTaker>();
-  /** Control connections. */
-  clients = 0;
+  /** What holds a control connection, and lets go of all that was opened on it. */
+  readonly sessions = new Set<{ close(): void }>();
 
   constructor(keeper: Keeper, info: DaemonInfo) {
     this.keeper = keeper;
     this.info = info;
+  }
+
+  /** Control connections. */
+  get clients(): number {
+    return this.sessions.size;
+  }
+
+  /** Ends every control connection, with all that was opened on it. */
+  closeSessions(): void {
+    for (const session of [...this.sessions]) session.close();
   }
 
   /** A word by which one stream connection may be joined to a socket, once. */

@@ -23,6 +23,8 @@ interface Waiter {
 class Entry implements Watcher {
   readonly waiters: Waiter[] = [];
   bridge: Bridge | undefined;
+  /** The word by which its stream connection may come, while it may. */
+  token: string | undefined;
 
   constructor(
     readonly socket: Socket,
@@ -91,35 +93,43 @@ export class SocketTable {
 
   /** Joins a connected socket to the connection that brings the token. */
   stream(handle: number): Answer {
-    const { keeper } = this.#session.shared;
     const entry = this.get(handle);
-    const { socket } = entry;
-    if (entry.bridge !== undefined || (socket.state !== 'connected' && !socket.done)) {
-      throw new SystemError(entry.bridge === undefined ? 'ENOTCONN' : 'EISCONN');
-    }
-    const take = (connection: NetSocket) => {
+    if (entry.bridge !== undefined || entry.token !== undefined) throw new SystemError('EISCONN');
+    if (!canStream(entry.socket)) throw new SystemError('ENOTCONN');
+    const { shared } = this.#session;
+    const token = shared.expectStream((connection) => {
       clearTimeout(timer);
-      const bridge = new Bridge(socket, connection, keeper.pump, {
-        hungUp: () => this.#session.event('hungup', { socket: handle }),
-        ended: (error) => {
-          const how = error === undefined ? {} : { error };
-          this.#session.event('ended', { socket: handle, ...how });
-        },
-      });
-      entry.bridge = bridge;
-      bridge.start();
-    };
-    const token = this.#session.shared.expectStream(take);
-    const timer = setTimeout(() => {
-      this.#session.shared.forgetStream(token);
-    }, STREAM_TIMEOUT_MS);
+      entry.token = undefined;
+      this.#join(handle, entry, connection);
+    });
+    entry.token = token;
+    const timer = setTimeout(() => this.#forget(entry), STREAM_TIMEOUT_MS);
     timer.unref();
     return { token };
+  }
+
+  #join(handle: number, entry: Entry, connection: NetSocket): void {
+    const bridge = new Bridge(entry.socket, connection, this.#session.shared.keeper.pump, {
+      hungUp: () => this.#session.event('hungup', { socket: handle }),
+      ended: (error) => {
+        const how = error === undefined ? {} : { error };
+        this.#session.event('ended', { socket: handle, ...how });
+      },
+    });
+    entry.bridge = bridge;
+    bridge.start();
+  }
+
+  #forget(entry: Entry): void {
+    if (entry.token === undefined) return;
+    this.#session.shared.forgetStream(entry.token);
+    entry.token = undefined;
   }
 
   remove(handle: number): void {
     const entry = this.get(handle);
     this.#entries.delete(handle);
+    this.#forget(entry);
     for (const waiter of entry.waiters.splice(0)) waiter.reject(new SystemError('EBADF'));
     if (entry.bridge !== undefined) entry.bridge.abandon();
     else entry.socket.close();
@@ -129,6 +139,12 @@ export class SocketTable {
   close(): void {
     for (const handle of [...this.#entries.keys()]) this.remove(handle);
   }
+}
+
+/** A datagram socket needs no connection: it has a stream of what comes to its port. */
+function canStream(socket: Socket): boolean {
+  if (socket.type === 'dgram') return socket.bound;
+  return socket.state === 'connected' || socket.done;
 }
 
 export const SOCKET_CALLS: CallTable = {

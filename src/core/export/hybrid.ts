@@ -4,7 +4,7 @@
  * whoever listens on the socket's path with `_PORT` behind it.
  * Source: docs/vsock.md of Firecracker.
  */
-import { rmSync, symlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { join } from 'node:path';
 import { Bridge } from '../daemon/bridge.js';
@@ -50,6 +50,7 @@ export class HybridExports {
     if (cid === undefined || current?.cid === cid) return;
     if (current !== undefined) this.withdraw(domain);
     const path = join(this.#directory, `cid-${cid}.vsock`);
+    if (!fits(path)) return;
     const alias = this.#alias(domain.vm.name);
     const server = createServer({ allowHalfOpen: true }, (connection) => {
       this.#accepted(domain, connection);
@@ -63,6 +64,16 @@ export class HybridExports {
       symlinkSync(`cid-${cid}.vsock`, alias);
     }
     this.#offers.set(domain, { server, cid, path, alias });
+  }
+
+  /** Removes what a daemon that was killed left behind; sockets of others, `NAME.vsock_PORT`, stay. */
+  removeStale(): void {
+    for (const name of readdirSync(this.#directory)) {
+      const path = join(this.#directory, name);
+      if (!name.endsWith('.vsock')) continue;
+      const status = lstatSync(path);
+      if (status.isSocket() || status.isSymbolicLink()) rmSync(path, { force: true });
+    }
   }
 
   withdraw(domain: Domain): void {
@@ -94,7 +105,7 @@ export class HybridExports {
   #alias(name: string): string | undefined {
     if (!/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(name) || /^cid-\d+$/.test(name)) return undefined;
     const path = join(this.#directory, `${name}.vsock`);
-    return path.length + PORT_SUFFIX <= MAX_SOCKET_PATH ? path : undefined;
+    return fits(path) ? path : undefined;
   }
 
   #tryNext(socket: Socket, candidates: string[]): void {
@@ -157,6 +168,7 @@ export class HybridExports {
     try {
       network.host.connect(socket, { cid: domain.guest.cid ?? 0, port });
     } catch {
+      socket.close();
       connection.destroy();
     }
     this.#keeper.pump.kick();
@@ -171,6 +183,10 @@ export class HybridExports {
     this.#bridges.add(bridge);
     bridge.start();
   }
+}
+
+function fits(path: string): boolean {
+  return Buffer.byteLength(path) + PORT_SUFFIX <= MAX_SOCKET_PATH;
 }
 
 /** The port of a `CONNECT PORT` line, in any case; undefined when it is none. */

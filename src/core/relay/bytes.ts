@@ -10,6 +10,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 const FILE_CHUNK = 262144;
 /** Pieces of a file after which other events get their turn. */
 const PIECES_A_TURN = 16;
+/** How long a writer that has not said that it is finished may pause and still count as having more, milliseconds. */
+const PATIENCE_MS = 100;
 
 export interface Sink {
   /**
@@ -24,18 +26,25 @@ export interface Sink {
 export interface Source {
   /** Moves all bytes into the sink, and ends when there are no more, or at `stop`. */
   pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void>;
+  /** Whether bytes were left when the pump was stopped; absent where that does not matter. */
+  hasMore?(): Promise<boolean>;
 }
+
+/** Makes of an error of a stream what is told of it; it always throws. */
+export type Explain = (error: unknown) => Promise<never>;
 
 /** A file that is open for reading. */
 export class FileSource implements Source {
   readonly #fd: number;
+  readonly #pieceSize: number;
 
-  constructor(fd: number) {
+  constructor(fd: number, pieceSize = FILE_CHUNK) {
     this.#fd = fd;
+    this.#pieceSize = pieceSize;
   }
 
   async pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
-    const buffer = Buffer.allocUnsafeSlow(FILE_CHUNK);
+    const buffer = Buffer.allocUnsafeSlow(this.#pieceSize);
     for (let pieces = 1; !stop.aborted; pieces++) {
       const length = readSync(this.#fd, buffer, 0, buffer.length, null);
       if (length === 0) return;
@@ -43,6 +52,10 @@ export class FileSource implements Source {
       moved(length);
       if (pieces % PIECES_A_TURN === 0) await turn();
     }
+  }
+
+  async hasMore(): Promise<boolean> {
+    return readSync(this.#fd, Buffer.alloc(1), 0, 1, null) > 0;
   }
 }
 
@@ -64,9 +77,11 @@ export class FileSink implements Sink {
 
 export class StreamSource implements Source {
   readonly #stream: Readable;
+  readonly #explain: Explain | undefined;
 
-  constructor(stream: Readable) {
+  constructor(stream: Readable, explain?: Explain) {
     this.#stream = stream;
+    this.#explain = explain;
   }
 
   pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
@@ -76,14 +91,16 @@ export class StreamSource implements Source {
         stream.off('data', read);
         stream.off('end', ended);
         stream.off('close', ended);
-        stream.off('error', failed);
-        stop.removeEventListener('abort', stopped);
+        stream.off('error', broken);
+        stop.removeEventListener('abort', ended);
         stream.pause();
         settle();
       };
       const ended = () => finish(resolve);
       const failed = (error: unknown) => finish(() => reject(error));
-      const stopped = () => finish(resolve);
+      const broken = (error: unknown) => {
+        finish(() => (this.#explain?.(error) ?? Promise.reject(error)).then(resolve, reject));
+      };
       const read = (piece: Uint8Array) => {
         moved(piece.length);
         try {
@@ -104,8 +121,34 @@ export class StreamSource implements Source {
       stream.on('data', read);
       stream.on('end', ended);
       stream.on('close', ended);
-      stream.on('error', failed);
-      stop.addEventListener('abort', stopped);
+      stream.on('error', broken);
+      stop.addEventListener('abort', ended);
+      stream.resume();
+    });
+  }
+
+  /** A pipe may be empty for a moment although its writer has more to say. */
+  hasMore(): Promise<boolean> {
+    const stream = this.#stream;
+    if (stream.readableLength > 0) return Promise.resolve(true);
+    if (stream.readableEnded || stream.destroyed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const finish = (more: boolean) => {
+        clearTimeout(timer);
+        stream.off('data', found);
+        stream.off('end', none);
+        stream.off('close', none);
+        stream.off('error', none);
+        stream.pause();
+        resolve(more);
+      };
+      const found = () => finish(true);
+      const none = () => finish(false);
+      const timer = setTimeout(none, PATIENCE_MS);
+      stream.on('data', found);
+      stream.on('end', none);
+      stream.on('close', none);
+      stream.on('error', none);
       stream.resume();
     });
   }
@@ -113,42 +156,48 @@ export class StreamSource implements Source {
 
 export class StreamSink implements Sink {
   readonly #stream: Writable;
+  readonly #explain: Explain | undefined;
   #failure: Error | undefined;
 
-  constructor(stream: Writable) {
+  constructor(stream: Writable, explain?: Explain) {
     this.#stream = stream;
+    this.#explain = explain;
     stream.on('error', (error) => {
       this.#failure ??= error;
     });
   }
 
   write(piece: Uint8Array): Promise<void> | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) return this.#fail(this.#failure);
     let written = false;
     let settle: { resolve(): void; reject(error: unknown): void } | undefined;
     this.#stream.write(piece, (error) => {
-      written = true;
+      written = !error;
       if (error) settle?.reject(error);
       else settle?.resolve();
     });
     if (written) return undefined;
-    return new Promise((resolve, reject) => {
+    const done = new Promise<void>((resolve, reject) => {
       settle = { resolve, reject };
     });
+    return this.#explain === undefined ? done : done.catch((error) => this.#fail(error));
   }
 
-  end(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) {
-        reject(this.#failure);
-        return;
-      }
-      if (this.#stream.destroyed || this.#stream.writableFinished) {
-        resolve();
-        return;
-      }
-      this.#stream.once('error', reject);
-      this.#stream.end(() => resolve());
-    });
+  async end(): Promise<void> {
+    if (this.#failure !== undefined) return this.#fail(this.#failure);
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableFinished) return;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        stream.once('error', reject);
+        stream.end(() => resolve());
+      });
+    } catch (error) {
+      await this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): Promise<never> {
+    return this.#explain?.(error) ?? Promise.reject(error);
   }
 }

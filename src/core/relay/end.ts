@@ -1,10 +1,11 @@
 /** One end of a relay, opened: where its bytes come from and go to, and how it ends. */
 import type { ChildProcessByStdio } from 'node:child_process';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, createReadStream, createWriteStream, fstatSync, open, openSync } from 'node:fs';
 import { Socket as NetSocket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
-import type { VsockStream } from '../backend/port.js';
+import { promisify } from 'node:util';
+import type { VsockSocket } from '../backend/port.js';
 import { FileSink, FileSource, type Sink, type Source, StreamSink, StreamSource } from './bytes.js';
 
 export interface End {
@@ -12,11 +13,21 @@ export interface End {
   readonly sink: Sink;
   /** Resolves when it takes no more bytes, so that nothing need be read for it. */
   readonly hungUp?: Promise<void>;
+  /** To take no more before all was said is an error. */
+  readonly takesAll?: boolean;
+  /** Somebody sits before it, who has nothing to add once the other end has said all. */
+  readonly interactive?: boolean;
   /** Settles when it is over; rejects when it did not end well. */
   readonly ended?: Promise<void>;
+  /** Closes it in both directions, after what was written to it; `ended` settles then. */
+  close?(): void;
+  /** Nobody reads it any more. */
+  stopReading?(): void;
   /** Lets go of it at once. */
   destroy(): void;
 }
+
+const openFile = promisify(open);
 
 /** Nothing comes out of it. */
 const NOTHING: Source = { pump: async () => undefined };
@@ -34,19 +45,22 @@ export class OutputError extends Error {
   }
 }
 
-export interface Stdio {
-  readonly stdin: Readable;
-  readonly stdinFd: number;
-  readonly stdoutFd: number;
+export interface StdioOptions {
+  /** Other connections get the same stdout afterwards, so it is never closed. */
+  keepOpen?: boolean | undefined;
+  /** The most that is read from a file for one message, bytes. */
+  pieceSize?: number | undefined;
 }
 
 /** The process's own stdin and stdout. Pipes are written without blocking, which Node's own stdout would do. */
-export function stdioEnd(stdin: () => Readable): End {
-  const input = inputOf(0, stdin);
+export function stdioEnd(stdin: () => Readable, options: StdioOptions = {}): End {
+  const input = inputOf(0, stdin, options.pieceSize);
   const output = outputOf(1);
+  const sink = guarded(output.sink);
   return {
     source: input.source,
-    sink: guarded(output.sink),
+    sink: options.keepOpen ? { write: sink.write, end: async () => undefined } : sink,
+    interactive: isatty(0),
     destroy: () => {
       input.destroy();
       output.destroy();
@@ -54,9 +68,9 @@ export function stdioEnd(stdin: () => Readable): End {
   };
 }
 
-function inputOf(fd: number, stdin: () => Readable): { source: Source; destroy(): void } {
+function inputOf(fd: number, stdin: () => Readable, pieceSize: number | undefined) {
   if (isClosed(fd)) return { source: NOTHING, destroy: () => undefined };
-  if (isSynchronous(fd)) return { source: new FileSource(fd), destroy: () => undefined };
+  if (isSynchronous(fd)) return { source: new FileSource(fd, pieceSize), destroy: () => undefined };
   const stream = stdin();
   return {
     source: new StreamSource(stream),
@@ -72,7 +86,24 @@ function outputOf(fd: number): { sink: Sink; destroy(): void } {
   if (isSynchronous(fd)) return { sink: new FileSink(fd), destroy: () => undefined };
   if (isatty(fd)) return { sink: new StreamSink(process.stdout), destroy: () => undefined };
   const stream = new NetSocket({ fd, readable: false, writable: true });
-  return { sink: new StreamSink(stream), destroy: () => stream.destroy() };
+  const { write, end } = bound(new StreamSink(stream));
+  const sink = { write, end: () => end().then(() => letGo(fd, stream)) };
+  return { sink, destroy: () => stream.destroy() };
+}
+
+function bound(sink: Sink): Sink {
+  return { write: (piece) => sink.write(piece), end: () => sink.end() };
+}
+
+/**
+ * Closes stdout, so that its reader sees the end although this process goes on. Node never closes it by itself;
+ * what else may be written to it goes nowhere.
+ */
+function letGo(fd: number, stream: NetSocket): void {
+  stream.destroy();
+  closeSync(fd);
+  // The lowest free number is taken: the same.
+  openSync('/dev/null', 'w');
 }
 
 /** Regular files and devices such as /dev/null, which never make one wait. */
@@ -107,13 +138,25 @@ function guarded(sink: Sink): Sink {
 }
 
 /** A file that is read as the first end, and written (made or cut to nothing) as the second. */
-export function fileEnd(path: string, mode: 'read' | 'write'): End {
-  const fd = openSync(path, mode === 'read' ? 'r' : 'w');
+export async function fileEnd(path: string, mode: 'read' | 'write'): Promise<End> {
+  // Opening a fifo waits for its other side, which must not keep signals from being served.
+  const fd = await openFile(path, mode === 'read' ? 'r' : 'w');
+  if (!isSynchronous(fd)) return mode === 'read' ? readingEnd(fd) : writingEnd(fd);
   return {
     source: mode === 'read' ? new FileSource(fd) : NOTHING,
     sink: mode === 'write' ? new FileSink(fd) : NOWHERE,
     destroy: () => closeSync(fd),
   };
+}
+
+function readingEnd(fd: number): End {
+  const stream = createReadStream('', { fd });
+  return { source: new StreamSource(stream), sink: NOWHERE, destroy: () => stream.destroy() };
+}
+
+function writingEnd(fd: number): End {
+  const stream = createWriteStream('', { fd });
+  return { source: NOTHING, sink: new StreamSink(stream), destroy: () => stream.destroy() };
 }
 
 export function streamEnd(stream: Duplex): End {
@@ -124,20 +167,50 @@ export function streamEnd(stream: Duplex): End {
   };
 }
 
-export function vsockEnd({ duplex, hungUp, ended }: VsockStream): End {
-  return { ...streamEnd(duplex), hungUp, ended };
+/** A vsock connection. A failure of the stream that leads to it says little; how the connection ended says more. */
+export async function vsockEnd(socket: VsockSocket): Promise<End> {
+  const { duplex, hungUp, ended } = await socket.stream();
+  const explain = async (error: unknown): Promise<never> => {
+    await ended;
+    throw error;
+  };
+  const close = () => {
+    socket.close().catch(() => undefined);
+  };
+  return {
+    source: new StreamSource(duplex, explain),
+    sink: new StreamSink(duplex, explain),
+    hungUp,
+    takesAll: true,
+    ended,
+    close,
+    destroy: () => {
+      duplex.destroy();
+      close();
+    },
+  };
 }
 
-/** A process, by its stdin and stdout. One that ends without reading all of its input is no failure. */
-export function childEnd(child: ChildProcessByStdio<Writable, Readable, null>): End {
+/**
+ * A process, by its stdin and stdout. One that ends without reading all of its input is no failure, and one that
+ * nobody listens to any more learns of it when it writes.
+ */
+export function childEnd(
+  child: ChildProcessByStdio<Writable, Readable, null>,
+  signal: AbortSignal,
+): End {
+  const kill = () => child.kill('SIGTERM');
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
+  signal.addEventListener('abort', kill);
+  exited.then(() => signal.removeEventListener('abort', kill)).catch(() => undefined);
   child.stdin.on('error', () => undefined);
   const input = new StreamSink(child.stdin);
+  const output = new StreamSource(child.stdout);
   return {
-    source: new StreamSource(child.stdout),
+    source: { pump: (sink, stop, moved) => output.pump(sink, stop, moved) },
     sink: {
       write(piece) {
         if (child.stdin.destroyed) return undefined;
@@ -146,10 +219,11 @@ export function childEnd(child: ChildProcessByStdio<Writable, Readable, null>): 
       end: () => input.end().catch(() => undefined),
     },
     hungUp: exited,
+    ended: exited,
+    stopReading: () => child.stdout.destroy(),
     destroy: () => {
       child.stdin.destroy();
       child.stdout.destroy();
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     },
   };
 }

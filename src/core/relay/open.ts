@@ -5,7 +5,7 @@ import { connect, createServer, type Socket as NetSocket, type Server } from 'no
 import type { Readable } from 'node:stream';
 import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
 import { VMADDR_CID_ANY } from '../abi/vm-sockets.js';
-import type { Backend, Machine, VsockSocket } from '../backend/port.js';
+import type { Backend, Machine } from '../backend/port.js';
 import { connectVsock, listenVsock, resolveCid } from '../client/vsock.js';
 import { childEnd, type End, fileEnd, stdioEnd, streamEnd, vsockEnd } from './end.js';
 import { type Endpoint, endpointName } from './endpoint.js';
@@ -24,6 +24,8 @@ export interface Surroundings {
 
 /** Gives one end after the other: a listener one a connection, everything else one each time it is asked. */
 export interface Opener {
+  /** Whether the next end comes when somebody connects. */
+  readonly listens: boolean;
   next(): Promise<End>;
   close(): Promise<void>;
 }
@@ -46,7 +48,11 @@ export async function makeOpener(
         around,
       );
     default:
-      return { next: () => openOnce(endpoint, role, around), close: async () => undefined };
+      return {
+        listens: false,
+        next: () => openOnce(endpoint, role, around),
+        close: async () => undefined,
+      };
   }
 }
 
@@ -61,7 +67,7 @@ async function openOnce(
     case 'file':
       return fileEnd(endpoint.path, role === 'first' ? 'read' : 'write');
     case 'exec':
-      return execEnd(endpoint.command);
+      return execEnd(endpoint.command, around.signal);
     case 'unix':
       return netEnd({ path: endpoint.path }, endpointName(endpoint), around);
     case 'tcp':
@@ -81,7 +87,7 @@ async function dialVsock(
   const address = { cid: await resolveCid(backend, cid), port };
   const request = { name: cid, address, type: 'stream' as const, timeoutMs: around.timeoutMs };
   const socket = await connectVsock(await around.machine(), request, { signal: around.signal });
-  return vsockEnd(await socket.stream());
+  return vsockEnd(socket);
 }
 
 async function vsockListener(port: number, around: Surroundings): Promise<Opener> {
@@ -94,10 +100,8 @@ async function vsockListener(port: number, around: Surroundings): Promise<Opener
   const local = await listener.localAddress();
   around.onListen(`vsock port ${local.port}`);
   return {
-    next: async () => {
-      const socket: VsockSocket = await listener.accept({ signal: around.signal });
-      return vsockEnd(await socket.stream());
-    },
+    listens: true,
+    next: async () => vsockEnd(await listener.accept({ signal: around.signal })),
     close: () => listener.close(),
   };
 }
@@ -126,7 +130,11 @@ function netEnd(place: Place, name: string, { signal, timeoutMs }: Surroundings)
       failed(new SystemError('ETIMEDOUT', { message: `${name} does not answer` }));
     });
     socket.once('error', (error) => failed(named(error, name)));
-    socket.once('connect', () => settle(() => resolve(streamEnd(socket))));
+    socket.once('connect', () => {
+      // Those who type must not wait for a whole segment.
+      socket.setNoDelay(true);
+      settle(() => resolve(streamEnd(socket)));
+    });
   });
 }
 
@@ -147,15 +155,18 @@ function named(error: NodeJS.ErrnoException, name: string): Error {
 async function netListener(place: Place, name: string, around: Surroundings): Promise<Opener> {
   const arrived: NetSocket[] = [];
   let wake: () => void = () => undefined;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+  const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true };
+  const server = createServer(options, (socket) => {
     arrived.push(socket);
     wake();
   });
-  if ('path' in place) removeStale(place.path);
+  if ('path' in place) await removeStale(place.path);
   await listening(server, place, name);
   around.onListen('port' in place ? `tcp ${place.host} port ${boundPort(server)}` : name);
   const { signal } = around;
+  signal.addEventListener('abort', () => wake(), { once: true });
   return {
+    listens: true,
     async next() {
       for (;;) {
         const socket = arrived.shift();
@@ -163,7 +174,6 @@ async function netListener(place: Place, name: string, around: Surroundings): Pr
         if (signal.aborted) throw new SystemError('EINTR');
         await new Promise<void>((resolve) => {
           wake = resolve;
-          signal.addEventListener('abort', () => resolve(), { once: true });
         });
       }
     },
@@ -191,20 +201,26 @@ function boundPort(server: Server): number {
 }
 
 /** A socket that a process left behind keeps others from listening there; one that is in use stays. */
-function removeStale(path: string): void {
+async function removeStale(path: string): Promise<void> {
   try {
     if (!lstatSync(path).isSocket()) return;
   } catch {
     return;
   }
-  const probe = connect(path);
-  probe.once('connect', () => probe.destroy());
-  probe.once('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
+  await new Promise<void>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve();
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
+      resolve();
+    });
   });
 }
 
 /** A command by the shell. */
-function execEnd(command: string): End {
-  return childEnd(spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] }));
+function execEnd(command: string, signal: AbortSignal): End {
+  return childEnd(spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] }), signal);
 }

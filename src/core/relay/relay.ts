@@ -1,5 +1,6 @@
 /** Moves bytes between two ends, both ways at once, until both directions are over or one end is gone. */
-import type { End } from './end.js';
+import { SystemError } from '../abi/errno.js';
+import { type End, OutputError } from './end.js';
 
 export interface RelayOptions {
   signal: AbortSignal;
@@ -15,32 +16,42 @@ export interface RelayResult {
 
 /**
  * Each end of input is passed on as a half-close. An end that takes no more (its peer is gone) ends the reading
- * for it. When one end breaks, both are let go.
- * @throws the first error of an end; AbortError's reason when the signal aborts.
+ * for it, and when it has also said all, the other one is closed as well. When one end breaks, what it had said
+ * before still arrives, then both are let go.
+ * @throws the first error of an end; EPIPE when one takes no more and the other had more for it; the signal's
+ *   reason when it aborts.
  */
 export async function relay(first: End, second: End, options: RelayOptions): Promise<RelayResult> {
   const result: RelayResult = { sent: 0, received: 0 };
   const stop = new AbortController();
-  const aborted = () => stop.abort();
-  options.signal.addEventListener('abort', aborted);
-  if (options.signal.aborted) stop.abort();
-  const forth = direction(first, second, stop.signal, (bytes) => {
-    result.sent += bytes;
-    options.onProgress?.(result.sent, result.received);
+  const stopForth = new AbortController();
+  const tell = () => options.onProgress?.(result.sent, result.received);
+  const forth = direction(first, second, AbortSignal.any([stop.signal, stopForth.signal]), (n) => {
+    result.sent += n;
+    tell();
   });
-  const back = direction(second, first, stop.signal, (bytes) => {
-    result.received += bytes;
-    options.onProgress?.(result.sent, result.received);
+  const back = direction(second, first, stop.signal, (n) => {
+    result.received += n;
+    tell();
   });
-  const parts = [forth, back, ...[first.ended, second.ended].flatMap((end) => end ?? [])];
+  if (first.interactive) back.then(() => stopForth.abort()).catch(() => undefined);
+  closeAfter(first, forth, second);
+  closeAfter(second, back, first);
+  const parts = [
+    forth,
+    back,
+    patient(forth, back),
+    patient(back, forth),
+    fate(first, forth),
+    fate(second, back),
+  ];
+  const interruption = new Interruption(options.signal);
   try {
-    await Promise.race([Promise.all(parts), rejected(options.signal)]);
+    await Promise.race([Promise.all(parts.slice(2)), interruption.promise]);
     return result;
-  } catch (error) {
-    throw await reason(error, [first.ended, second.ended]);
   } finally {
+    interruption.forget();
     stop.abort();
-    options.signal.removeEventListener('abort', aborted);
     first.destroy();
     second.destroy();
     // What still fails because the ends were let go is no news.
@@ -51,41 +62,84 @@ export async function relay(first: End, second: End, options: RelayOptions): Pro
 async function direction(
   from: End,
   to: End,
-  signal: AbortSignal,
+  stop: AbortSignal,
   moved: (bytes: number) => void,
 ): Promise<void> {
-  const stop = new AbortController();
-  const aborted = () => stop.abort();
-  signal.addEventListener('abort', aborted);
-  to.hungUp?.then(aborted, aborted);
+  const halt = new AbortController();
+  const stopped = () => halt.abort();
+  let gone = false;
+  const hangUp = () => {
+    gone = true;
+    halt.abort();
+  };
+  stop.addEventListener('abort', stopped);
+  if (stop.aborted) halt.abort();
+  to.hungUp?.then(hangUp, hangUp);
   try {
-    await from.source.pump(to.sink, stop.signal, moved);
+    await from.source.pump(to.sink, halt.signal, moved);
+    if (gone && !stop.aborted) await leave(from, to);
     await to.sink.end();
   } finally {
-    signal.removeEventListener('abort', aborted);
+    stop.removeEventListener('abort', stopped);
   }
 }
 
-function rejected(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason));
-  });
+/** Stops reading `from`, since nobody takes it any more. @throws SystemError EPIPE when that loses bytes. */
+async function leave(from: End, to: End): Promise<void> {
+  const lost = to.takesAll && (await from.source.hasMore?.());
+  from.stopReading?.();
+  if (lost) {
+    throw new SystemError('EPIPE', { message: 'the peer closed before it had taken all bytes' });
+  }
 }
 
-/**
- * A write to a connection that is over fails with a word about the pipe between us and the backend; how the
- * connection itself ended says more, and comes a moment later.
- */
-async function reason(error: unknown, ends: readonly (Promise<void> | undefined)[]) {
-  const { code, name } = error as { code?: unknown; name?: unknown };
-  if (name === 'OutputError' || (code !== 'EPIPE' && code !== 'ECONNRESET')) return error;
-  for (const end of ends) {
-    const better = await end?.then(
-      () => undefined,
-      (cause: unknown) => cause,
-    );
-    if (better !== undefined) return better;
+/** An end that has said all and takes no more is gone; nothing is left to do for the other one. */
+function closeAfter(end: End, out: Promise<void>, other: End): void {
+  if (end.hungUp === undefined || other.close === undefined) return;
+  Promise.all([out, end.hungUp]).then(
+    () => other.close?.(),
+    () => undefined,
+  );
+}
+
+/** One direction; when its reader is gone, what that had said before is waited for. */
+async function patient(way: Promise<void>, opposite: Promise<void>): Promise<void> {
+  try {
+    await way;
+  } catch (error) {
+    const closed =
+      !(error instanceof OutputError) && (error as { code?: unknown }).code === 'EPIPE';
+    if (closed) await opposite.catch(() => undefined);
+    throw error;
   }
-  return error;
+}
+
+/** How an end ends; when it breaks, what it had said before is waited for. */
+async function fate(end: End, out: Promise<void>): Promise<void> {
+  try {
+    await end.ended;
+  } catch (error) {
+    await out.catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Rejects when a signal aborts. It outlives many relays, so each takes its listener away again. */
+class Interruption {
+  readonly promise: Promise<never>;
+  readonly #signal: AbortSignal;
+  #reject: () => void = () => undefined;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    this.promise = new Promise((_, reject) => {
+      this.#reject = () => reject(signal.reason);
+    });
+    signal.addEventListener('abort', this.#reject);
+    if (signal.aborted) this.#reject();
+  }
+
+  forget(): void {
+    this.#signal.removeEventListener('abort', this.#reject);
+  }
 }

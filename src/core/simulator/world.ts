@@ -117,7 +117,7 @@ export class World {
     const vm = this.vmm.find(name, caller);
     const domain = vm && this.#domains.get(vm);
     if (domain === undefined) {
-      throw new SystemError('ENOENT', { path: name, message: `no VM is called '${name}'` });
+      throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
     }
     return this.#withCid(domain);
   }
@@ -146,12 +146,22 @@ export class World {
     return domain;
   }
 
-  /** Puts back a VM that was saved. @throws SystemError when its name or CID is taken. */
+  /**
+   * Puts back a VM that was saved. One without a CID still has none: the next one may have been saved with it.
+   * @throws SystemError when its name or CID is taken. Nothing is changed when it throws.
+   */
   restore(saved: SavedVm): void {
-    this.vmm.restore(saved);
+    const vm = this.vmm.restore(saved);
     this.settle();
-    const change = { cid: saved.cid ?? ('auto' as const), labels: saved.labels };
-    this.configure(saved.name, change, ROOT);
+    try {
+      const change = { cid: saved.cid ?? undefined, labels: saved.labels };
+      this.configure(saved.name, change, ROOT);
+    } catch (error) {
+      this.vmm.destroy(vm);
+      this.settle();
+      this.#events = this.#events.filter(({ domain }) => domain.vm !== vm);
+      throw error;
+    }
   }
 
   /** What `restore` needs. */

@@ -17,7 +17,7 @@ import type {
   VmRecord,
   VsockSocket,
 } from '../port.js';
-import { type Connection, openControl } from './connection.js';
+import { type Connection, GoneError, openControl } from './connection.js';
 import { SimulatedSocket } from './socket.js';
 import { startDaemon } from './start.js';
 
@@ -33,16 +33,19 @@ export async function connectSimulator(host: string, options: ConnectOptions): P
 
 async function reach(host: string, options: ConnectOptions): Promise<Connection> {
   const paths = hostPaths(host);
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const connection = await openControl(paths, options.caller);
-    if (connection !== undefined) return connection;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const connection = await openControl(paths, options.caller).catch((error) => {
+      // It ends just now, and hangs up on those who come.
+      if (!(error instanceof GoneError) || attempt === ATTEMPTS) throw error;
+    });
+    if (connection) return connection;
     if (options.start === false) break;
     await startDaemon(paths);
   }
   throw new SystemError('ENXIO', {
     path: paths.socket,
     message: 'the simulated host does not run',
-    hint: 'start it with `vmmctl sim start`',
+    hint: "start it with 'vmmctl sim start'",
   });
 }
 
@@ -205,6 +208,8 @@ class SimulatorManagement implements Management {
     const lists: VmRecord[][] = [];
     let failure: SystemError | undefined;
     let wake: () => void = () => undefined;
+    // Aborting ends it at once, also when the daemon does not answer.
+    signal.addEventListener('abort', () => wake(), { once: true });
     const stop = this.#connection.on('vms', ({ vms }) => {
       lists.push(vms as VmRecord[]);
       wake();
@@ -213,7 +218,7 @@ class SimulatorManagement implements Management {
       failure ??= error ?? new SystemError('EINTR');
       wake();
     };
-    this.#connection.onClose(end);
+    const stopWaiting = this.#connection.onClose(end);
     this.#call('watch', {}, signal).then(() => end(), end);
     try {
       for (;;) {
@@ -229,6 +234,7 @@ class SimulatorManagement implements Management {
       }
     } finally {
       stop();
+      stopWaiting();
     }
   }
 

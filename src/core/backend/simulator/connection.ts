@@ -1,5 +1,6 @@
 /** A control connection to the daemon of a simulated host: calls, their answers, and events. */
 import { connect, type Socket as NetSocket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SystemError } from '../../abi/errno.js';
 import { checkSocket, type HostPaths } from '../../daemon/paths.js';
 import {
@@ -32,8 +33,30 @@ export interface DaemonIdentity {
   pid: number | undefined;
 }
 
+/** How long a daemon may take to say its first line, milliseconds. */
+const GREETING_TIMEOUT_MS = 20_000;
+/** How often, and after how long, to come again when too many wait to be let in. */
+const DIAL_ATTEMPTS = 100;
+const DIAL_PAUSE_MS = 20;
+
+/** What connecting says when nobody listens; the last one when the listener is closed meanwhile. */
+const NOBODY: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'];
+
 /** Connects a Unix socket. @returns undefined when nobody listens there. */
-export function dial(path: string): Promise<NetSocket | undefined> {
+export async function dial(path: string): Promise<NetSocket | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await dialOnce(path);
+    } catch (error) {
+      // Linux says so when the queue of a listener is full.
+      const full = (error as NodeJS.ErrnoException).code === 'EAGAIN';
+      if (!full || attempt === DIAL_ATTEMPTS) throw error;
+      await delay(DIAL_PAUSE_MS);
+    }
+  }
+}
+
+function dialOnce(path: string): Promise<NetSocket | undefined> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path, allowHalfOpen: true });
     socket.once('connect', () => {
@@ -41,7 +64,7 @@ export function dial(path: string): Promise<NetSocket | undefined> {
       resolve(socket);
     });
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+      if (NOBODY.includes(error.code ?? '')) resolve(undefined);
       else reject(error);
     });
   });
@@ -49,17 +72,25 @@ export function dial(path: string): Promise<NetSocket | undefined> {
 
 /**
  * Says the first line and reads the daemon's. The connection is paused afterwards.
- * @throws SystemError EPROTONOSUPPORT for a daemon of another version, EPROTO for something else.
+ * @throws SystemError EPROTONOSUPPORT for a daemon of another version, EPROTO for something else, GoneError.
  */
-export async function greet(socket: NetSocket, ...words: string[]): Promise<DaemonIdentity> {
+export async function greet(
+  socket: NetSocket,
+  path: string,
+  ...words: string[]
+): Promise<DaemonIdentity> {
   socket.write(helloLine(...words));
-  const line = await readLine(socket);
+  const line = await readLine(socket).catch((error) => {
+    socket.destroy();
+    throw error;
+  });
   const hello = parseHello(line);
   if (hello === undefined || (hello.word !== 'ok' && hello.word !== 'error')) {
     socket.destroy();
     throw new SystemError('EPROTO', {
-      message: 'what answers on the socket of the simulated host is not one',
-      hint: 'see `vmmctl sim status` for the path, and remove the socket',
+      path,
+      message: `what answers on ${path} is not a simulated host`,
+      hint: `end the process that listens on ${path}`,
     });
   }
   const said = parseObject(hello.rest === '' ? '{}' : hello.rest);
@@ -84,7 +115,10 @@ export class OtherVersionError extends SystemError {
     const which = identity.version === undefined ? '' : ` (${identity.version})`;
     super('EPROTONOSUPPORT', {
       message: `the simulated host is run by another version of vmmctl${which}`,
-      hint: 'run `vmmctl sim restart`; persistent VMs come back',
+      hint:
+        identity.pid === undefined
+          ? 'it does not say which process it is; end it, then try again'
+          : "run 'vmmctl sim restart'; persistent VMs come back",
     });
     this.identity = identity;
   }
@@ -93,7 +127,9 @@ export class OtherVersionError extends SystemError {
 function readLine(socket: NetSocket): Promise<string> {
   return new Promise((resolve, reject) => {
     let data = Buffer.alloc(0);
+    const timer = setTimeout(() => finish(() => reject(silent())), GREETING_TIMEOUT_MS);
     const finish = (settle: () => void) => {
+      clearTimeout(timer);
       socket.off('data', read);
       socket.off('error', gone);
       socket.off('end', gone);
@@ -101,7 +137,7 @@ function readLine(socket: NetSocket): Promise<string> {
       socket.pause();
       settle();
     };
-    const gone = () => finish(() => reject(hostIsGone()));
+    const gone = () => finish(() => reject(new GoneError()));
     const read = (chunk: Buffer) => {
       data = Buffer.concat([data, chunk]);
       const end = data.indexOf('\n');
@@ -117,10 +153,20 @@ function readLine(socket: NetSocket): Promise<string> {
   });
 }
 
-function hostIsGone(): SystemError {
-  return new SystemError('ECONNRESET', {
-    message: 'the simulated host is gone',
-    hint: 'the next command starts it again; see `vmmctl sim log`',
+/** The daemon ended, or was killed. */
+export class GoneError extends SystemError {
+  constructor() {
+    super('ECONNRESET', {
+      message: 'the simulated host is gone',
+      hint: "the next command starts it again; see 'vmmctl sim log'",
+    });
+  }
+}
+
+function silent(): SystemError {
+  return new SystemError('ETIMEDOUT', {
+    message: 'the simulated host does not answer',
+    hint: "its process is the last one that 'vmmctl sim log' names",
   });
 }
 
@@ -140,9 +186,9 @@ export class Connection {
     this.identity = identity;
     this.#socket = socket;
     socket.on('data', (chunk: Uint8Array) => this.#received(chunk));
-    socket.on('error', () => this.#fail(hostIsGone()));
-    socket.on('end', () => this.#fail(hostIsGone()));
-    socket.on('close', () => this.#fail(hostIsGone()));
+    socket.on('error', () => this.#fail(new GoneError()));
+    socket.on('end', () => this.#fail(new GoneError()));
+    socket.on('close', () => this.#fail(new GoneError()));
     socket.resume();
   }
 
@@ -177,17 +223,18 @@ export class Connection {
     return () => listeners.delete(listener);
   }
 
-  /** Calls back once when the daemon is gone; at once when it already is. */
-  onClose(listener: (error: SystemError) => void): void {
+  /** Calls back once when the daemon is gone, at once when it already is; until the returned function is called. */
+  onClose(listener: (error: SystemError) => void): () => void {
     if (this.#failure !== undefined) listener(this.#failure);
     else this.#onClose.add(listener);
+    return () => this.#onClose.delete(listener);
   }
 
   /** Another connection, which becomes a stream. */
   async openStream(token: string): Promise<NetSocket> {
     const socket = await dial(this.paths.socket);
-    if (socket === undefined) throw hostIsGone();
-    await greet(socket, 'stream', token);
+    if (socket === undefined) throw new GoneError();
+    await greet(socket, this.paths.socket, 'stream', token);
     return socket;
   }
 
@@ -245,6 +292,6 @@ export async function openControl(
   if (!checkSocket(paths)) return undefined;
   const socket = await dial(paths.socket);
   if (socket === undefined) return undefined;
-  const identity = await greet(socket, 'control', JSON.stringify(caller));
+  const identity = await greet(socket, paths.socket, 'control', JSON.stringify(caller));
   return new Connection(paths, socket, identity);
 }

@@ -53,18 +53,15 @@ export async function startSimulator(
 ): Promise<SimulatorStatus & { started: boolean }> {
   const wanted = Object.entries(options).filter(([, value]) => value !== undefined);
   const before = await simulatorStatus(host);
-  if (!before.running) {
-    await startDaemon(hostPaths(host), Object.fromEntries(wanted));
-  } else {
-    const other = wanted.find(([name, value]) => before.options[name] !== value);
-    if (other !== undefined) {
-      throw new SystemError('EBUSY', {
-        message: `it runs already, with ${other[0]} ${before.options[other[0]]}`,
-        hint: 'stop it first with `vmmctl sim stop`, or use `vmmctl sim restart`',
-      });
-    }
-  }
-  return { ...(await simulatorStatus(host)), started: !before.running };
+  const started =
+    !before.running && (await startDaemon(hostPaths(host), Object.fromEntries(wanted)));
+  const status = started || !before.running ? await simulatorStatus(host) : before;
+  const other = wanted.find(([name, value]) => status.options[name] !== value);
+  if (other === undefined) return { ...status, started };
+  throw new SystemError('EBUSY', {
+    message: `it runs already, with ${other[0]} ${status.options[other[0]]}`,
+    hint: "stop it first with 'vmmctl sim stop'",
+  });
 }
 
 /** Ends it; persistent VMs come back at the next start. False when it did not run. */

@@ -1,7 +1,7 @@
 /** vsock sockets of a simulated host, as the port has them. */
 import type { Socket as NetSocket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { isErrorCode, SystemError } from '../../abi/errno.js';
+import { type ErrorCode, isErrorCode, SystemError } from '../../abi/errno.js';
 import { encodeMessage, MessageReader } from '../../daemon/messages.js';
 import type {
   CallOptions,
@@ -69,10 +69,9 @@ export class SimulatedSocket implements VsockSocket {
   }
 
   async stream(): Promise<VsockStream> {
-    const ended = this.#ended();
+    const { hungUp, ended } = this.#fate();
     // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
     ended.catch(() => undefined);
-    const hungUp = this.#hungUp();
     const values = await this.#call('stream');
     const socket = await this.#connection.openStream(String(values.token));
     const duplex = this.type === 'stream' ? socket : messageDuplex(socket);
@@ -89,28 +88,43 @@ export class SimulatedSocket implements VsockSocket {
     return values;
   }
 
-  #hungUp(): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = this.#connection.on('hungup', ({ socket }) => {
-        if (socket !== this.#handle) return;
-        stop();
-        resolve();
-      });
-      this.#connection.onClose(() => resolve());
+  /** How the connection goes on: what the daemon tells of it, until it is over. */
+  #fate(): { hungUp: Promise<void>; ended: Promise<void> } {
+    const connection = this.#connection;
+    let hangUp: () => void = () => undefined;
+    const hungUp = new Promise<void>((resolve) => {
+      hangUp = resolve;
     });
-  }
-
-  #ended(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = this.#connection.on('ended', ({ socket, error }) => {
-        if (socket !== this.#handle) return;
-        stop();
+    const ended = new Promise<void>((resolve, reject) => {
+      const finish = (error?: SystemError) => {
+        for (const stop of stops) stop();
+        hangUp();
         if (error === undefined) resolve();
-        else reject(new SystemError(isErrorCode(error) ? error : 'EIO', { syscall: 'vsock' }));
-      });
-      this.#connection.onClose(reject);
+        else reject(error);
+      };
+      const stops = [
+        connection.on('hungup', ({ socket }) => {
+          if (socket === this.#handle) hangUp();
+        }),
+        connection.on('ended', ({ socket, error }) => {
+          if (socket === this.#handle) finish(error === undefined ? undefined : broken(error));
+        }),
+      ];
+      stops.push(connection.onClose(finish));
     });
+    return { hungUp, ended };
   }
+}
+
+function broken(code: unknown): SystemError {
+  const words: Partial<Record<ErrorCode, string>> = {
+    ECONNRESET: 'the connection was reset',
+    EPIPE: 'the peer closed before it had taken all bytes',
+    EMSGSIZE: 'a message is longer than the peer takes',
+    ENOMEM: 'a message is longer than the peer takes',
+  };
+  if (!isErrorCode(code)) return new SystemError('EIO', { syscall: 'vsock' });
+  return new SystemError(code, { syscall: 'vsock', message: words[code] });
 }
 
 /** One chunk is one message, in both directions. */

@@ -10,13 +10,13 @@ import { errorFromWire, parseObject } from '../../daemon/wire.js';
 const START_TIMEOUT_MS = 20_000;
 
 /**
- * Starts a daemon and waits until it answers. That another one was faster is no error.
+ * Starts a daemon and waits until it answers. False when another one was faster, which is no error.
  * @throws SystemError what kept it from starting.
  */
-export async function startDaemon(paths: HostPaths, options: object = {}): Promise<void> {
+export async function startDaemon(paths: HostPaths, options: object = {}): Promise<boolean> {
   makeDirectories(paths);
   const said = await runDaemon(paths, options);
-  if (said === 'ready') return;
+  if (said === 'ready') return true;
   if (said === '') {
     throw new SystemError('EIO', {
       message: 'the simulated host ended while it started',
@@ -25,6 +25,7 @@ export async function startDaemon(paths: HostPaths, options: object = {}): Promi
   }
   const error = errorFromWire(parseObject(said));
   if (error.code !== 'EADDRINUSE') throw error;
+  return false;
 }
 
 function runDaemon(paths: HostPaths, options: object): Promise<string> {

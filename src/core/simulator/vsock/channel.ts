@@ -35,7 +35,8 @@ export class Channel {
   stalled = false;
   /** How long a packet is under way, milliseconds; order is kept. */
   latency: (() => number) | undefined;
-  /** When the last packet that is under way arrives. */
+  /** Packets that were pulled and have not arrived, and when the last of them does. */
+  underWay = 0;
   lastArrivalMs = 0;
 
   /** @param onReady called when the channel, which was empty, has something to pull. */

@@ -52,6 +52,15 @@ export interface Pending {
   credit: boolean;
 }
 
+const NOTHING: Readonly<Pending> = {
+  request: false,
+  response: false,
+  ack: false,
+  shutdown: false,
+  reset: false,
+  credit: false,
+};
+
 /** The socket layer, as its sockets need it. */
 export interface SocketHost {
   readonly profile: VsockProfile;
@@ -100,14 +109,7 @@ export class Socket implements PacketSource {
   /** Whole messages that wait in `rxQueue`. */
   rxMessages = 0;
   readonly datagrams: Message[] = [];
-  readonly pending: Pending = {
-    request: false,
-    response: false,
-    ack: false,
-    shutdown: false,
-    reset: false,
-    credit: false,
-  };
+  readonly pending: Pending = { ...NOTHING };
   /** The cookie of a three-way handshake that the ACK must carry back. */
   cookie = 0;
   backlog = 0;
@@ -268,10 +270,10 @@ export class Socket implements PacketSource {
   abort(error: ErrorCode): void {
     this.deadline?.cancel();
     this.txQueue.clear();
+    Object.assign(this.pending, NOTHING);
     if (this.state === 'connecting') {
       this.state = 'closed';
       this.error = error;
-      this.pending.request = false;
       this.host.wake(this);
       return;
     }

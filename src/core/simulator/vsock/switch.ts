@@ -28,12 +28,13 @@ export interface SwitchCounters {
   dropped: Record<DropReason, number>;
 }
 
-/** Sees every packet that is delivered, before it is. */
+/** Sees every well-formed packet that reaches the switch, also one that is dropped then. */
 export type Tap = (header: Uint8Array, payload: Uint8Array) => void;
 
 interface Route {
   readonly channel: Channel;
-  deliver(packet: Packet, header: PacketHeader): void;
+  /** @param pulledAt how many devices there had been when the packet was pulled. */
+  deliver(packet: Packet, header: PacketHeader, pulledAt: number): void;
 }
 
 /** A guest's device: what it sends, and what is sent to it. */
@@ -53,6 +54,8 @@ export interface SwitchTime {
 
 interface Attached extends Port {
   readonly guest: Receiver;
+  /** The how many-th device it is: what was under way before is not for it. */
+  readonly order: number;
 }
 
 export class Switch {
@@ -69,6 +72,8 @@ export class Switch {
   readonly #active = new Set<Channel>();
   readonly #time: SwitchTime;
   #host: Receiver | undefined;
+  /** Devices attached so far. */
+  #attached = 0;
 
   constructor(policy: VsockPolicy, time: SwitchTime) {
     this.policy = policy;
@@ -88,11 +93,12 @@ export class Switch {
 
   /** Gives a guest a device. The caller has made sure that the CID is free. */
   attach(cid: number, guest: Receiver): Port {
-    const port: Attached = { cid, guest, up: this.#channel(), down: this.#channel() };
+    const order = ++this.#attached;
+    const port: Attached = { cid, guest, order, up: this.#channel(), down: this.#channel() };
     this.#ports.set(cid, port);
     this.#routes.set(port.up, {
       channel: port.up,
-      deliver: (packet, header) => this.#fromGuest(port, packet, header),
+      deliver: (packet, header, pulledAt) => this.#fromGuest(port, packet, header, pulledAt),
     });
     this.#routes.set(port.down, {
       channel: port.down,
@@ -172,7 +178,7 @@ export class Switch {
    * showing what a hostile one can do.
    */
   inject(port: Port, packet: Packet): void {
-    this.#deliver(port.up, packet);
+    this.#deliver(port.up, packet, this.#attached);
   }
 
   #channel(): Channel {
@@ -180,15 +186,21 @@ export class Switch {
   }
 
   #send(channel: Channel, packet: Packet): void {
+    const pulledAt = this.#attached;
+    if (channel.latency === undefined && channel.underWay === 0) {
+      return this.#deliver(channel, packet, pulledAt);
+    }
     const now = this.#time.nowMs();
-    const overtakes = channel.lastArrivalMs > now;
-    if (channel.latency === undefined && !overtakes) return this.#deliver(channel, packet);
     const arrival = Math.max(channel.lastArrivalMs, now + (channel.latency?.() ?? 0));
     channel.lastArrivalMs = arrival;
-    this.#time.after(arrival - now, () => this.#deliver(channel, packet));
+    channel.underWay++;
+    this.#time.after(arrival - now, () => {
+      channel.underWay--;
+      this.#deliver(channel, packet, pulledAt);
+    });
   }
 
-  #deliver(channel: Channel, packet: Packet): void {
+  #deliver(channel: Channel, packet: Packet, pulledAt: number): void {
     const route = this.#routes.get(channel);
     if (route === undefined) return this.#drop('detached');
     if (packet.header.length !== virtio_vsock_hdr.size) return this.#drop('malformed');
@@ -197,10 +209,10 @@ export class Switch {
     this.counters.packets++;
     this.counters.bytes += packet.payload.length;
     for (const tap of this.#taps) tap(packet.header, packet.payload);
-    route.deliver(packet, header);
+    route.deliver(packet, header, pulledAt);
   }
 
-  #fromGuest(from: Attached, packet: Packet, header: PacketHeader): void {
+  #fromGuest(from: Attached, packet: Packet, header: PacketHeader, pulledAt: number): void {
     if (header.srcCid !== from.cid) return this.#drop('spoofed');
     if (header.dstCid === VMADDR_CID_HOST) {
       const refused = this.policy === 'host-connects' && header.op === VIRTIO_VSOCK_OP_REQUEST;
@@ -209,6 +221,7 @@ export class Switch {
     }
     const to = this.#ports.get(header.dstCid);
     if (to === undefined || to === from) return this.#drop('unroutable');
+    if (to.order > pulledAt) return this.#drop('detached');
     if (this.policy === 'siblings') return to.guest.receive(header, packet.payload, to.up);
     this.#drop('policy');
     const answer = this.policy === 'refuse' && header.op !== VIRTIO_VSOCK_OP_RST;

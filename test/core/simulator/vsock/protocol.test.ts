@@ -62,26 +62,29 @@ t.test('without a socket', async (t) => {
   });
 
   for (const op of OTHER_THAN_RST) {
-    t.test(`${opName(op)} is answered with RST: addresses swapped, same type, no credit`, async (t) => {
-      const lab = new Lab();
-      lab.raw(lab.guest(), { op, type: VIRTIO_VSOCK_TYPE_SEQPACKET, fwdCnt: 7 });
-      const [packet, answer] = lab.packets;
-      t.equal(packet?.op, op);
-      t.same(answer, {
-        srcCid: 2,
-        dstCid: 3,
-        srcPort: PORT,
-        dstPort: RAW_PORT,
-        len: 0,
-        type: VIRTIO_VSOCK_TYPE_SEQPACKET,
-        op: VIRTIO_VSOCK_OP_RST,
-        flags: 0,
-        bufAlloc: 0,
-        fwdCnt: 0,
-      });
-      t.equal(lab.packets.length, 2);
-      t.same(answer, packet && resetFor(packet));
-    });
+    t.test(
+      `${opName(op)} is answered with RST: addresses swapped, same type, no credit`,
+      async (t) => {
+        const lab = new Lab();
+        lab.raw(lab.guest(), { op, type: VIRTIO_VSOCK_TYPE_SEQPACKET, fwdCnt: 7 });
+        const [packet, answer] = lab.packets;
+        t.equal(packet?.op, op);
+        t.same(answer, {
+          srcCid: 2,
+          dstCid: 3,
+          srcPort: PORT,
+          dstPort: RAW_PORT,
+          len: 0,
+          type: VIRTIO_VSOCK_TYPE_SEQPACKET,
+          op: VIRTIO_VSOCK_OP_RST,
+          flags: 0,
+          bufAlloc: 0,
+          fwdCnt: 0,
+        });
+        t.equal(lab.packets.length, 2);
+        t.same(answer, packet && resetFor(packet));
+      },
+    );
   }
 
   t.test('linux-6.1 answers with RST too, the patch set of 2015 is silent', async (t) => {
@@ -96,17 +99,20 @@ t.test('without a socket', async (t) => {
   });
 });
 
-t.test('a packet of another type than the socket, or of an unknown one, is answered with RST', async (t) => {
-  for (const type of [VIRTIO_VSOCK_TYPE_SEQPACKET, 0, 3, 99]) {
-    const { lab, socket } = connected();
-    lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RW, type }, utf8('x'));
-    t.same(lab.tapLog(), ['RW', 'RST']);
-    t.equal(text(socket.recv(10)), 'wait', 'the connection goes on');
-    lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RST, type });
-    t.same(lab.tapLog(), ['RST'], 'a RST of a wrong type does nothing');
-    t.equal(text(socket.recv(10)), 'wait');
-  }
-});
+t.test(
+  'a packet of another type than the socket, or of an unknown one, is answered with RST',
+  async (t) => {
+    for (const type of [VIRTIO_VSOCK_TYPE_SEQPACKET, 0, 3, 99]) {
+      const { lab, socket } = connected();
+      lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RW, type }, utf8('x'));
+      t.same(lab.tapLog(), ['RW', 'RST']);
+      t.equal(text(socket.recv(10)), 'wait', 'the connection goes on');
+      lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RST, type });
+      t.same(lab.tapLog(), ['RST'], 'a RST of a wrong type does nothing');
+      t.equal(text(socket.recv(10)), 'wait');
+    }
+  },
+);
 
 t.test('a connection that is over answers with RST', async (t) => {
   for (const op of OTHER_THAN_RST) {
@@ -180,18 +186,21 @@ t.test('a listener', async (t) => {
     t.same(lab.tapLog(), ['RST']);
   });
 
-  t.test('admits one connection more than its backlog, and answers the next with RST', async (t) => {
-    const lab = new Lab();
-    const listener = lab.listen(lab.host, PORT, { backlog: 2 });
-    const clients = [1, 2, 3, 4].map(() => lab.connect(lab.stack(), 2));
-    t.same(
-      clients.map(({ state }) => state),
-      ['connected', 'connected', 'connected', 'closed'],
-    );
-    t.equal(clients[3]?.takeError(), 'ECONNRESET');
-    lab.accept(listener);
-    t.equal(lab.connect(lab.stack(), 2).state, 'connected', 'an accept makes room');
-  });
+  t.test(
+    'admits one connection more than its backlog, and answers the next with RST',
+    async (t) => {
+      const lab = new Lab();
+      const listener = lab.listen(lab.host, PORT, { backlog: 2 });
+      const clients = [1, 2, 3, 4].map(() => lab.connect(lab.stack(), 2));
+      t.same(
+        clients.map(({ state }) => state),
+        ['connected', 'connected', 'connected', 'closed'],
+      );
+      t.equal(clients[3]?.takeError(), 'ECONNRESET');
+      lab.accept(listener);
+      t.equal(lab.connect(lab.stack(), 2).state, 'connected', 'an accept makes room');
+    },
+  );
 
   t.test('that is closed resets those who waited', async (t) => {
     const lab = new Lab();
@@ -339,17 +348,20 @@ t.test('a connected socket', async (t) => {
     t.same(lab.tapLog(), ['RST']);
   });
 
-  t.test('that gets RST gives what it has, then the end; writing fails, SO_ERROR is 0', async (t) => {
-    const { lab, socket } = connected();
-    lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RW }, utf8('rest'));
-    lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RST });
-    t.same(lab.tapLog(), ['RW', 'RST']);
-    t.throws(() => socket.send(utf8('x')), { code: 'EPIPE' });
-    t.equal(text(socket.recv(10)), 'rest');
-    t.equal(text(socket.recv(10)), 'end');
-    t.equal(socket.takeError(), undefined);
-    t.ok(socket.cutOff, 'the model knows that the peer had not said that it was done');
-  });
+  t.test(
+    'that gets RST gives what it has, then the end; writing fails, SO_ERROR is 0',
+    async (t) => {
+      const { lab, socket } = connected();
+      lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RW }, utf8('rest'));
+      lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_RST });
+      t.same(lab.tapLog(), ['RW', 'RST']);
+      t.throws(() => socket.send(utf8('x')), { code: 'EPIPE' });
+      t.equal(text(socket.recv(10)), 'rest');
+      t.equal(text(socket.recv(10)), 'end');
+      t.equal(socket.takeError(), undefined);
+      t.ok(socket.cutOff, 'the model knows that the peer had not said that it was done');
+    },
+  );
 
   t.test('that gets RST after the peer shut its writing down is not cut off', async (t) => {
     const { lab, socket } = connected();

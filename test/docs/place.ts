@@ -1,0 +1,163 @@
+/** A place to run command lines in: a directory with a simulated host of its own, and `vmmctl` first in PATH. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How long a command line may take, milliseconds. */
+const PATIENCE_MS = 30_000;
+/** How often a file is looked at that a process writes, milliseconds. */
+const POLL_MS = 10;
+
+/** Runs what ProxyCommand says as ssh does, and says hello to what it finds there. */
+const SSH = `#!/bin/sh
+proxy=$(printf %s "\${2#ProxyCommand=}" | sed "s/%h/$3/")
+echo SSH-2.0-stand-in | sh -c "exec $proxy"
+`;
+const MAKE = '#!/bin/sh\necho "checked $VMMCTL_VM"\n';
+
+export interface Ran {
+  status: number | null;
+  out: string;
+  err: string;
+}
+
+export interface Job {
+  /** Resolves when the line has said on stderr that it listens, with what it said; rejects when it ends before. */
+  readonly listening: Promise<string>;
+  readonly done: Promise<Ran>;
+  /** Whether it prints something before it ends. */
+  prints(pattern: RegExp): Promise<boolean>;
+  /** Ends it, with all that it started. */
+  end(): Promise<Ran>;
+}
+
+export interface RunOptions {
+  stdin?: string | undefined;
+  directory?: 'runtime' | undefined;
+  env?: Readonly<Record<string, string>> | undefined;
+}
+
+export class Place {
+  readonly directory = mkdtempSync(join(tmpdir(), 'vd-'));
+  readonly #env: Record<string, string>;
+  readonly #jobs = new Set<Job>();
+  #outputs = 0;
+
+  constructor() {
+    const at = (name: string) => {
+      mkdirSync(join(this.directory, name), { mode: 0o700 });
+      return join(this.directory, name);
+    };
+    const bin = at('bin');
+    symlinkSync(resolve('bin/vmmctl.cjs'), join(bin, 'vmmctl'));
+    writeFileSync(join(bin, 'ssh'), SSH, { mode: 0o755 });
+    writeFileSync(join(bin, 'make'), MAKE, { mode: 0o755 });
+    at('work');
+    writeFileSync(this.file('report.txt'), 'hello\n');
+    mkdirSync(this.file('docs'));
+    writeFileSync(this.file('docs/page'), 'text\n');
+    this.#env = {
+      PATH: `${bin}:${process.env.PATH}`,
+      HOME: at('home'),
+      LANG: 'C.UTF-8',
+      XDG_RUNTIME_DIR: at('r'),
+      XDG_STATE_HOME: at('s'),
+    };
+  }
+
+  /** A file of the directory that command lines run in. */
+  file(name: string): string {
+    return join(this.directory, 'work', name);
+  }
+
+  /** Runs a command line to its end. */
+  run(line: string, options: RunOptions = {}): Promise<Ran> {
+    return this.start(line, options).done;
+  }
+
+  /** Starts a command line, in a process group of its own. */
+  start(line: string, { stdin = '', directory, env = {} }: RunOptions = {}): Job {
+    const path = join(this.directory, `out-${this.#outputs++}`);
+    const output = openSync(path, 'w');
+    const runtime = join(this.directory, 'r', 'vmmctl', 'default');
+    const child = spawn('bash', ['-o', 'pipefail', '-c', line], {
+      cwd: directory === 'runtime' ? runtime : join(this.directory, 'work'),
+      env: { ...this.#env, ...env },
+      stdio: ['pipe', output, 'pipe'],
+      detached: true,
+    });
+    closeSync(output);
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(stdin);
+    const job = watch(child, line, () => readFileSync(path, 'utf8'));
+    this.#jobs.add(job);
+    return job;
+  }
+
+  /** Ends everything and removes the directory. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#jobs].map((job) => job.end()));
+    const hosts = join(this.directory, 'r', 'vmmctl');
+    for (const host of existsSync(hosts) ? readdirSync(hosts) : []) {
+      await this.run(`vmmctl sim stop --backend ${host === 'default' ? 'sim' : `sim:${host}`}`);
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function watch(child: ChildProcess, line: string, output: () => string): Job {
+  let err = '';
+  let ended = false;
+  let heard: (text: string) => void = () => undefined;
+  const kill = (signal: NodeJS.Signals) => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, signal);
+    } catch {
+      // All of it has ended.
+    }
+  };
+  const late = setTimeout(() => {
+    err += `\nnot done in ${PATIENCE_MS / 1000} s`;
+    kill('SIGKILL');
+  }, PATIENCE_MS);
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+    if (/listening on .*\n/.test(err)) heard(err);
+  });
+  const done = once(child, 'close').then(([status]): Ran => {
+    clearTimeout(late);
+    ended = true;
+    return { status: status as number | null, out: output(), err };
+  });
+  const listening = new Promise<string>((resolve, reject) => {
+    heard = resolve;
+    done.then(() => reject(new Error(`'${line}' ended before it listened: ${err}`)), reject);
+  });
+  listening.catch(() => undefined);
+  return {
+    listening,
+    done,
+    async prints(pattern) {
+      while (!ended && !pattern.test(output())) await delay(POLL_MS);
+      return pattern.test(output());
+    },
+    end: () => {
+      kill('SIGTERM');
+      return done;
+    },
+  };
+}

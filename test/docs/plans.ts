@@ -1,0 +1,151 @@
+/**
+ * How those examples are run that can't run alone: with whom they talk, and how they end. An example without an entry
+ * is run as it stands, and has to end with status 0.
+ */
+
+export interface Plan {
+  /** Where else it is run, or why it can't be: it isn't run here. */
+  elsewhere?: string;
+  /** Command lines that are run before. */
+  before?: readonly string[];
+  /** Runs while the example does; the example is started when it says that it listens. */
+  background?: string;
+  /** Run when the example, which waits, says that it listens; PORT is the TCP port that it says. */
+  client?: string;
+  /** Run at once after the example was started, since it can't say when it listens. */
+  patientClient?: string;
+  /** What the client prints. */
+  clientOut?: RegExp;
+  stdin?: string;
+  out?: RegExp;
+  /** The example goes on for ever: it is ended after its client, or when it has printed this. */
+  endless?: true | RegExp;
+  /** What a file has in it at the end. */
+  files?: Readonly<Record<string, string>>;
+  /** A part that is run in another way: a TCP port that may be in use. */
+  instead?: readonly [text: string, by: string];
+  /** Tools that a laptop may lack. */
+  needs?: readonly string[];
+  /** The directory it runs in, below the example's own. */
+  directory?: 'runtime';
+}
+
+const ECHO = 'vmmctl --in web1 vsock listen 7000 --keep-open --exec cat';
+const TALK = { background: ECHO, stdin: 'hello\n', out: /^hello$/m };
+const ECHO_CLIENT = {
+  client: 'echo hello | vmmctl vsock cat web1:7000',
+  clientOut: /^hello$/,
+  endless: true,
+} as const;
+const TCP_CLIENT = {
+  client: 'echo hello | vmmctl vsock cat tcp:127.0.0.1:$PORT',
+  clientOut: /^hello$/,
+  endless: true,
+  instead: ['8080', '0'],
+} as const;
+const HOST_LISTENS = { background: 'vmmctl vsock listen 5000 > got', files: { got: 'hello\n' } };
+const TO_HOST = 'echo hello | vmmctl --in web1 vsock connect host 5000';
+const JQ = { needs: ['jq'] };
+
+export const PLANS: Readonly<Record<string, Plan>> = {
+  'npm ci && npm run demo': { elsewhere: 'demo.test.ts runs it' },
+  'npm ci && npm test': { elsewhere: 'it runs this' },
+  'npm ci && npm install --global .': { elsewhere: 'it changes the machine' },
+
+  'vmmctl create test1 --ephemeral -- make check': { out: /^checked test1$/m },
+  "vmmctl create test1 --ephemeral -- sh -c 'echo $VMMCTL_VM $VMMCTL_CID'": { out: /^test1 \d+$/m },
+  'vmmctl list': { out: /^web1 .*persistent/m },
+  "vmmctl list --format '{{.name}} {{.cid}}'": { out: /^web1 3$/m },
+  'vmmctl list --watch --label tier=web': { endless: /web1/ },
+  "vmmctl list --json | jq --raw-output '.[].name'": { ...JQ, out: /^web1$/m },
+  'vmmctl list --json | jq --raw-output \'.[] | select(.labels.tier == "web").name\'': {
+    ...JQ,
+    out: /^web1$/m,
+  },
+  "vmmctl inspect web1 --json | jq --raw-output '.[0].exports[0].path'": {
+    ...JQ,
+    out: /web1\.vsock$/m,
+  },
+  "vmmctl inspect web1 web2 --json | jq '.[].counters.packetsFromGuest'": { ...JQ, out: /^0\n0$/m },
+  "vmmctl --in web1 host-version --json | jq '.nodes'": { ...JQ, out: /"\/dev\/vsock"/ },
+  'cid=$(vmmctl create test1 --json | jq .cid)': JQ,
+
+  'vmmctl vsock connect web1 7000': TALK,
+  'vmmctl vsock connect web1 7000 --retry 10s': TALK,
+  'vmmctl vsock cat web1:7000': TALK,
+  'echo hello | vmmctl vsock cat web1:7000': { background: ECHO, out: /^hello$/m },
+  'vmmctl vsock cat file:report.txt web1:7000 --progress': { background: ECHO },
+  'vmmctl --in web1 vsock connect host 5000 < report.txt': HOST_LISTENS,
+  'echo hello | vmmctl --in web1 vsock connect host 5000': HOST_LISTENS,
+  'vmmctl vsock listen 5000 > report.txt': {
+    client: 'echo new | vmmctl --in web1 vsock connect host 5000',
+    files: { 'report.txt': 'new\n' },
+  },
+  [ECHO]: ECHO_CLIENT,
+  "vmmctl vsock listen 5000 --exec 'echo CID $VSOCK_PEER_CID'": {
+    client: 'vmmctl --in web1 vsock connect host 5000',
+    clientOut: /^CID 3$/,
+  },
+  'vmmctl vsock cat tcp-listen:8080 web1:7000 --fork': { ...TCP_CLIENT, background: ECHO },
+  'vmmctl vsock cat tcp-listen:8080 web1:80 --fork': {
+    ...TCP_CLIENT,
+    background: 'vmmctl --in web1 vsock listen 80 --keep-open --exec cat',
+  },
+  'vmmctl vsock cat unix-listen:echo.sock web1:7000 --fork': {
+    background: ECHO,
+    client: 'echo hello | vmmctl vsock cat unix:echo.sock',
+    clientOut: /^hello$/,
+    endless: true,
+  },
+  "vmmctl vsock cat vsock-listen:5000 exec:'tar -xf -'": {
+    client: 'cd docs && tar -cf - page | vmmctl --in web1 vsock cat - host:5000',
+    files: { page: 'text\n' },
+    needs: ['tar'],
+  },
+  'tar -cf - docs | vmmctl --in web1 vsock cat - host:5000': {
+    background: 'vmmctl vsock listen 5000 | tar -xOf - docs/page > got',
+    files: { got: 'text\n' },
+    needs: ['tar'],
+  },
+  // ssh is a stand-in that runs the command for %h as ssh does, and says hello to what it finds there.
+  "ssh -o ProxyCommand='vmmctl vsock cat %h:22' web1": {
+    background: 'vmmctl --in web1 vsock listen 22 --keep-open --exec cat',
+    out: /^SSH-2\.0-/m,
+  },
+  'vmmctl vsock ping web1 7000': { background: ECHO, out: /^4 of 4 open/m },
+  'vmmctl vsock ping web1 7000 --count 1 --timeout 500ms --quiet': { background: ECHO },
+  'vmmctl vsock ping web1 7000 -c 100 -i 0s --json | jq .minMs': { ...JQ, background: ECHO },
+  'DEBUG=vmmctl:* vmmctl vsock ping web1 7000 --count 1': { background: ECHO },
+  "vmmctl --in web1 vsock list --json | jq '.[].local.port'": {
+    ...JQ,
+    background: ECHO,
+    out: /^7000$/m,
+  },
+
+  '(echo CONNECT 7000; echo hello) | socat -t 2 - UNIX-CONNECT:"$XDG_RUNTIME_DIR/vmmctl/default/web1.vsock"':
+    { background: ECHO, out: /^OK \d+\nhello$/m, needs: ['socat'] },
+  '(echo CONNECT 7000; echo hello) | socat -t 2 - UNIX-CONNECT:web1.vsock': {
+    background: ECHO,
+    out: /^OK \d+\nhello$/m,
+    needs: ['socat'],
+    directory: 'runtime',
+  },
+  'socat UNIX-LISTEN:web1.vsock_5000 -': {
+    patientClient: `${TO_HOST} --retry 10s`,
+    out: /^hello$/m,
+    needs: ['socat'],
+    directory: 'runtime',
+  },
+
+  'vmmctl sim start --profile linux-6.1': { before: ['vmmctl sim stop'] },
+  'vmmctl sim status --quiet': { out: /^running$/m },
+  'vmmctl sim status --json | jq .pid': { ...JQ, out: /^\d+$/m },
+  'vmmctl sim log --follow': { endless: /started/ },
+  'vmmctl config get backend': { out: /^sim$/m },
+  'vmmctl completion zsh > ~/.zsh/completions/_vmmctl': { before: ['mkdir -p ~/.zsh/completions'] },
+  'vmmctl completion fish > ~/.config/fish/completions/vmmctl.fish': {
+    before: ['mkdir -p ~/.config/fish/completions'],
+  },
+  'vmmctl help exit-codes': { out: /ECONNREFUSED/ },
+  'vmmctl __complete vms': { out: /^web1$/m },
+};
