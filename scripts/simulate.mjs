@@ -1,5 +1,9 @@
 // Runs the simulation of the vsock network: npm run simulate -- --seeds 5000 [--from 1], or --seed N for one
 // run that failed. A failure is printed with its seed and options; the exit status is then 1.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
@@ -12,10 +16,12 @@ const { values } = parseArgs({
 });
 
 const root = new URL('..', import.meta.url);
-const outfile = new URL('build/simulation/vsock.mjs', root);
+const directory = mkdtempSync(join(tmpdir(), 'vmmctl-simulate-'));
+process.on('exit', () => rmSync(directory, { recursive: true }));
+const outfile = join(directory, 'vsock.mjs');
 await build({
   entryPoints: [new URL('test/simulation/vsock.ts', root).pathname],
-  outfile: outfile.pathname,
+  outfile,
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -23,7 +29,7 @@ await build({
   logLevel: 'warning',
 });
 process.setSourceMapsEnabled(true);
-const { simulate } = await import(outfile.href);
+const { simulate } = await import(pathToFileURL(outfile).href);
 
 const first = whole(values.seed ?? values.from, 0);
 const count = values.seed === undefined ? whole(values.seeds, 1) : 1;

@@ -31,7 +31,7 @@ export default class Create extends VmmctlCommand<typeof Create> {
     },
   ];
   static override usage =
-    'create NAME [--cpus N] [--memory SIZE] [--cid N] [--label K=V]... [--ephemeral [-- CMD ARG...]]';
+    'create NAME [--cpus N] [--memory SIZE] [--cid N] [--label K=V]... [--vsock-transport virtio|vmci] [--ephemeral [-- CMD ARG...]]';
   static override rest = true;
   static override args = { name: arg({ summary: 'name of the VM', convert: vmName }) };
   static override flags = {

@@ -9,12 +9,13 @@ import { PLANS, type Plan } from './plans.js';
 const VM_NAMES = ['web1', 'web2', 'db1'];
 
 t.jobs = 2;
+t.setTimeout(300_000);
 const examples = await allExamples();
 
 for (const [line, places] of examples) {
   const plan = PLANS[line] ?? {};
   if (plan.elsewhere !== undefined) continue;
-  t.test(`${line} (${places.join(', ')})`, async (t) => {
+  t.test(`${line} (${places.join(', ')})`, { buffered: true }, async (t) => {
     if (!(plan.needs ?? []).every((tool) => requireTool(t, tool))) return;
     const place = new Place();
     t.teardown(() => place.close());

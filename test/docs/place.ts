@@ -1,5 +1,5 @@
 /** A place to run command lines in: a directory with a simulated host of its own, and `vmmctl` first in PATH. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -41,6 +41,7 @@ export interface Job {
   readonly done: Promise<Ran>;
   /** Whether it prints something before it ends. */
   prints(pattern: RegExp): Promise<boolean>;
+  kill(): void;
   /** Ends it, with all that it started. */
   end(): Promise<Ran>;
 }
@@ -51,6 +52,13 @@ export interface RunOptions {
   env?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Places that are still to be cleaned up when the process ends in the middle of a test. */
+const open = new Set<Place>();
+process.once('exit', () => {
+  for (const place of open) place.abandon();
+});
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1));
+
 export class Place {
   readonly directory = mkdtempSync(join(tmpdir(), 'vd-'));
   readonly #env: Record<string, string>;
@@ -58,6 +66,7 @@ export class Place {
   #outputs = 0;
 
   constructor() {
+    open.add(this);
     const at = (name: string) => {
       mkdirSync(join(this.directory, name), { mode: 0o700 });
       return join(this.directory, name);
@@ -111,11 +120,26 @@ export class Place {
   /** Ends everything and removes the directory. */
   async close(): Promise<void> {
     await Promise.all([...this.#jobs].map((job) => job.end()));
-    const hosts = join(this.directory, 'r', 'vmmctl');
-    for (const host of existsSync(hosts) ? readdirSync(hosts) : []) {
-      await this.run(`vmmctl sim stop --backend ${host === 'default' ? 'sim' : `sim:${host}`}`);
+    for (const uri of this.#hosts()) await this.run(`vmmctl sim stop --backend ${uri}`);
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+    open.delete(this);
+  }
+
+  /** The same at the end of the process, when nothing can be waited for. */
+  abandon(): void {
+    for (const job of this.#jobs) job.kill();
+    for (const uri of this.#hosts()) {
+      const options = { env: this.#env, stdio: 'ignore', timeout: 5000 } as const;
+      spawnSync('vmmctl', ['sim', 'stop', '--backend', uri], options);
     }
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** Simulated hosts that were started here. */
+  #hosts(): string[] {
+    const directory = join(this.directory, 'r', 'vmmctl');
+    const names = existsSync(directory) ? readdirSync(directory) : [];
+    return names.map((name) => (name === 'default' ? 'sim' : `sim:${name}`));
   }
 }
 
@@ -155,6 +179,7 @@ function watch(child: ChildProcess, line: string, output: () => string): Job {
       while (!ended && !pattern.test(output())) await delay(POLL_MS);
       return pattern.test(output());
     },
+    kill: () => kill('SIGKILL'),
     end: () => {
       kill('SIGTERM');
       return done;

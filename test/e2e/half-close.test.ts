@@ -67,7 +67,8 @@ t.test('the end of input is passed on, and the answer still comes', async (t) =>
     await listen.waitFor('listening');
     // The answer is made when the question is complete, and goes back by the same connection.
     const line =
-      'mkfifo back; vmmctl vsock connect web1 7005 < back | { q=$(cat); echo "to $q" > back; }';
+      `coproc vmmctl vsock connect web1 7005; in=\${COPROC[0]} out=\${COPROC[1]}; ` +
+      'question=$(cat <&"$in"); echo "to $question" >&"$out"; exec {out}>&-; wait';
     t.equal((await host.shell(line).ended).status, 0);
     t.equal((await listen.ended).stdout.toString(), 'to question\n');
   });

@@ -4,7 +4,6 @@ import {
   encodeHeader,
   opName,
   type PacketHeader,
-  VIRTIO_VSOCK_OP_RW,
   VIRTIO_VSOCK_TYPE_STREAM,
 } from '../../src/core/abi/virtio-vsock.js';
 import { FIRST_GUEST_CID, VMADDR_CID_ANY, VMADDR_CID_HOST } from '../../src/core/abi/vm-sockets.js';
@@ -194,14 +193,6 @@ export class Lab {
   /** The names of the packets' operations since the last call, in order. */
   tapLog(): string[] {
     return this.packets.splice(0).map(({ op }) => opName(op));
-  }
-
-  /** The packets since the last call that are not data, sent from one machine's CID. */
-  newsFrom(cid: number): string[] {
-    return this.packets
-      .splice(0)
-      .filter(({ srcCid, op }) => srcCid === cid && op !== VIRTIO_VSOCK_OP_RW)
-      .map(({ op }) => opName(op));
   }
 }
 

@@ -55,7 +55,7 @@ export function optionsFor(seed: number): SimulationOptions {
     bufferPercent: sometimes(100),
     backlog: old ? 4096 : pick([0, 1, 128]),
     maxLatencyMs: sometimes(300),
-    maxStepMs: pick([0, 1, 10, 100]),
+    maxStepMs: pick([0, 1, 10, 100, 3000]),
     stallPermille: sometimes(100),
     resetPermille: sometimes(30),
     renumberPermille: sometimes(30),

@@ -122,6 +122,7 @@ class Simulation {
     this.#network.run(1 + this.#rng.below(64));
     this.#serve(false);
     this.#step(false);
+    this.#growBuffer();
   }
 
   /** Lets all programs come to their end. */
@@ -148,7 +149,8 @@ class Simulation {
     const mayFail = backlog < 128 || stallPermille > 0 || maxLatencyMs > 0 || maxStepMs > 0;
     for (const connection of this.#connections) {
       const forbidden = this.#options.policy !== 'siblings' && !connection.loopback;
-      checkConnection(connection, mayFail || forbidden || this.#options.deferPercent > 0);
+      const mayBeRefused = mayFail || forbidden || this.#options.deferPercent > 0;
+      checkConnection(connection, { mayBeRefused, mayCloseTooEarly: maxStepMs > 100 });
     }
     for (const { listeners } of this.#machines.all) for (const one of listeners) one.close();
     const end = this.#clock.monotonicMs() + LAST_WAIT_MS;
@@ -258,6 +260,16 @@ class Simulation {
     if (!this.#percent(this.#options.bufferPercent)) return;
     socket.setBuffer('max', 1_000_000);
     socket.setBuffer('size', [128, 1000, 65_536, 100_000, 600_000][this.#rng.below(5)] ?? 128);
+  }
+
+  /** Perhaps a program gives its socket more room. Less would let it overrun what its peer was promised. */
+  #growBuffer(): void {
+    if (!this.#percent(this.#options.bufferPercent)) return;
+    const { client, server } = this.#connections[this.#rng.below(this.#begun + 1)] ?? {};
+    const end = this.#rng.chance(0.5) ? client : server;
+    if (end === undefined || end.closed) return;
+    end.socket.setBuffer('max', 2_000_000);
+    end.socket.setBuffer('size', end.socket.credit.bufAlloc + this.#rng.below(300_000));
   }
 
   #plan(sends: number, reads: number, socket: Socket): Plan {

@@ -2,7 +2,7 @@
 import type { ChildProcessByStdio } from 'node:child_process';
 import { closeSync, createReadStream, createWriteStream, fstatSync, open, openSync } from 'node:fs';
 import { Socket as NetSocket } from 'node:net';
-import type { Duplex, Readable, Writable } from 'node:stream';
+import { type Duplex, PassThrough, type Readable, type Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import type { VsockSocket } from '../backend/port.js';
@@ -208,7 +208,9 @@ export function childEnd(
   exited.then(() => signal.removeEventListener('abort', kill)).catch(() => undefined);
   child.stdin.on('error', () => undefined);
   const input = new StreamSink(child.stdin);
-  const output = new StreamSource(child.stdout);
+  // Node throws away what nobody reads when a process exits, and reading may begin later than that.
+  const kept = child.stdout.pipe(new PassThrough());
+  const output = new StreamSource(kept);
   return {
     source: { pump: (sink, stop, moved) => output.pump(sink, stop, moved) },
     sink: {
@@ -224,6 +226,7 @@ export function childEnd(
     destroy: () => {
       child.stdin.destroy();
       child.stdout.destroy();
+      kept.destroy();
     },
   };
 }

@@ -18,6 +18,7 @@ import {
   VIRTIO_VSOCK_OP_SHUTDOWN,
   VIRTIO_VSOCK_SEQ_EOM,
   VIRTIO_VSOCK_SHUTDOWN_MASK,
+  VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
   VIRTIO_VSOCK_TYPE_SEQPACKET,
   VIRTIO_VSOCK_TYPE_STREAM,
@@ -220,7 +221,8 @@ function receiveShutdown(socket: Socket, flags: number): void {
 
 function endByReset(socket: Socket): void {
   const saidAll = (socket.peerShutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0;
-  if (!saidAll && !socket.done && !socket.released) {
+  const reads = (socket.ownShutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) === 0;
+  if (!saidAll && reads && !socket.done && !socket.released) {
     socket.cutOff = true;
   }
   socket.finish();

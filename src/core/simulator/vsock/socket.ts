@@ -98,7 +98,7 @@ export class Socket implements PacketSource {
   done = false;
   /** The program has closed it. */
   released = false;
-  /** It ended by a RST before the peer said that it had sent all. */
+  /** It ended by a RST before the peer said that it had sent all, though somebody still read. */
   cutOff = false;
   readonly credit: Credit;
   bufferMin = VSOCK_DEFAULT_BUFFER_MIN_SIZE;

@@ -150,6 +150,13 @@ for (const [fate, happen] of Object.entries(FATES)) {
       t.equal(client.takeError(), undefined);
       t.notOk(client.cutOff);
       t.equal(text(client.recv(1)), 'end');
+      const { client: shut } = lab.pair('stream', lab.host, lab.host);
+      shut.shutdown('both');
+      lab.settle();
+      t.ok(shut.done, 'confirmed by RST');
+      lab.host.resetPeer(2);
+      t.equal(shut.error, undefined);
+      t.notOk(shut.cutOff);
     });
 
     t.test('says nothing to a socket that once failed to connect', async (t) => {

@@ -90,6 +90,7 @@ t.test('half-close', async (t) => {
     t.ok(client.done);
     t.equal(client.error, undefined);
     t.notOk(server.cutOff);
+    t.notOk(client.cutOff, 'who stopped reading has missed nothing');
   });
 
   t.test('recv after the own shutdown of a connection that was over gives ENOTCONN', async (t) => {
