@@ -94,10 +94,14 @@ ENDPOINTS
   create           VM
   inspect          [VM and "devices", "exports", "counters", ...]
   destroy          {"destroyed":[NAME, ...]}
-  host-version     {"product","version","revision","features":[...]}
+  host-version     {"product","version","revision","features":[...],"nodes":[{"path","version","detail"}]}
+  vsock list       [{"type","state","local":ADDRESS,"peer":ADDRESS,"recvQueue","sendQueue","credit",
+                   "bufAlloc","owner"}, ...]; ADDRESS is {"cid","port"}
+  vsock ping       {"sent","open","minMs","averageMs","maxMs","trips":[{"sequence","answer","ms"}]}
   sim status       {"host","running","pid","version","startedAt","socket","runtimeDirectory",
                    "stateDirectory","logFile","vms","sockets","clients","options","counters"}
-  sim start        the same and "started"
+  sim start, sim restart
+                   the same and "started"
   sim stop         {"host","stopped"}
   config get       {"key","value","origin"}
   config list      [{"key","value","origin"}, ...]

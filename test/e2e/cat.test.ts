@@ -2,14 +2,14 @@ import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { random, simulatedHost } from '../helpers/host.js';
 
-/** Sends to a TCP port of this machine, and gives what came back. */
+/** Sends to a TCP port of this machine, and gives what came back; nothing when the connection is cut. */
 function tcpTalk(port: number, data: Uint8Array): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const parts: Buffer[] = [];
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     socket.on('data', (part) => parts.push(part));
     socket.on('end', () => resolve(Buffer.concat(parts)));
-    socket.on('error', reject);
+    socket.on('error', () => resolve(Buffer.alloc(0)));
     socket.end(data);
   });
 }

@@ -115,7 +115,10 @@ async function makeVm(
   const flags = first ? VMMCTL_CREATE_DESTROY_ON_CLOSE : 0;
   const argument = vmmctl_vm_create.encode({ name: encodeName(request.name), flags });
   await explain(control.ioctl(VMMCTL_VM_CREATE, argument, options), {
-    EEXIST: [`there is already a VM '${request.name}'`, `vmmctl inspect ${request.name}`],
+    EEXIST: [
+      `there is already a VM '${request.name}'`,
+      `'vmmctl inspect ${request.name}' shows it; 'vmmctl destroy ${request.name}' makes room`,
+    ],
     ENOMEM: ["the limit of a user's VMs is reached", 'see the setting hw.vmm.maxvmms'],
     EPERM: ['this user may not create a VM that stays', 'create it with --ephemeral'],
   });

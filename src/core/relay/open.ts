@@ -1,7 +1,8 @@
 /** Opens the ends of a relay: connects, or waits for others to connect. */
 import { spawn } from 'node:child_process';
-import { lstatSync, rmSync } from 'node:fs';
+import { lstatSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
+import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
 import { VMADDR_CID_ANY } from '../abi/vm-sockets.js';
@@ -40,7 +41,7 @@ export async function makeOpener(
     case 'vsock-listen':
       return vsockListener(endpoint.port, around);
     case 'unix-listen':
-      return netListener({ path: endpoint.path }, endpointName(endpoint), around);
+      return netListener({ path: resolve(endpoint.path) }, endpointName(endpoint), around);
     case 'tcp-listen':
       return netListener(
         { host: endpoint.host, port: endpoint.port },
@@ -148,7 +149,6 @@ function named(error: NodeJS.ErrnoException, name: string): Error {
   };
   return new SystemError(error.code, {
     message: words[error.code] ?? `${name}: ${error.message}`,
-    cause: error,
   });
 }
 
@@ -207,17 +207,33 @@ async function removeStale(path: string): Promise<void> {
   } catch {
     return;
   }
-  await new Promise<void>((resolve) => {
+  if (isBound(path)) return;
+  await new Promise<void>((done) => {
     const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
-      resolve();
+      done();
     });
     probe.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') rmSync(path, { force: true });
-      resolve();
+      done();
     });
   });
+}
+
+/**
+ * Whether a process has this path as its socket's, where the system tells (Linux, within one network namespace).
+ * To connect tells as well, but takes the place of the one connection that a listener may be waiting for.
+ */
+function isBound(path: string): boolean {
+  let table: string;
+  try {
+    table = readFileSync('/proc/net/unix', 'utf8');
+  } catch {
+    return false;
+  }
+  const paths = table.split('\n').map((line) => line.slice(line.indexOf('/')).trim());
+  return paths.includes(resolve(path));
 }
 
 /** A command by the shell. */
