@@ -41,11 +41,14 @@ export interface StackOptions {
 
 /** How long a connection that nobody claims is kept, milliseconds. */
 const DEFER_TIMEOUT_MS = 2000;
+/** How many may be kept at a time; further ones are refused, so that a guest can't grow the host. */
+export const MAX_DEFERRED = 1024;
 
 export class Stack implements SocketHost {
   readonly #options: StackOptions;
   readonly #tables: SocketTables;
   readonly #handshake: Handshake;
+  readonly #deferred = new Set<Socket>();
   #alive = true;
 
   constructor(options: StackOptions) {
@@ -73,6 +76,7 @@ export class Stack implements SocketHost {
 
   remove(socket: Socket): void {
     this.#tables.remove(socket);
+    this.#deferred.delete(socket);
   }
 
   after(ms: number, action: () => void): Deadline {
@@ -186,6 +190,7 @@ export class Stack implements SocketHost {
   claim(socket: Socket): boolean {
     if (socket.state !== 'deferred') return false;
     socket.deadline?.cancel();
+    this.#deferred.delete(socket);
     this.#establish(socket);
     return true;
   }
@@ -303,8 +308,10 @@ export class Stack implements SocketHost {
   #defer(header: PacketHeader, type: SocketType | undefined, answers: Channel): boolean {
     if (!this.#options.defers || header.dstCid !== VMADDR_CID_HOST) return false;
     if (type !== 'stream' || !this.#handshake.opens(this.profile, header)) return false;
+    if (this.#deferred.size >= MAX_DEFERRED) return false;
     const child = this.#child(header, answers, type);
     child.state = 'deferred';
+    this.#deferred.add(child);
     this.#tables.connect(child);
     child.deadline = this.after(DEFER_TIMEOUT_MS, () => this.refuse(child));
     this.#options.deferred(child);

@@ -6,6 +6,7 @@ import {
 import { VMADDR_CID_ANY } from '../../../../src/core/abi/vm-sockets.js';
 import type { Guest } from '../../../../src/core/simulator/vsock/network.js';
 import type { Socket } from '../../../../src/core/simulator/vsock/socket.js';
+import { MAX_DEFERRED } from '../../../../src/core/simulator/vsock/stack.js';
 import { Lab, PORT, RAW_PORT, text, utf8 } from '../../../helpers/vsock.js';
 
 t.test('CIDs', async (t) => {
@@ -320,6 +321,17 @@ t.test('a connection to a host port without a listener', async (t) => {
     t.equal(lab.deadlines.size, 0);
     lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_REQUEST });
     t.equal(lab.network.deferred.length, 2, 'and can ask again');
+  });
+
+  t.test('is kept only for so many at a time; the others are reset at once', async (t) => {
+    const lab = new Lab({ defers: true });
+    const ask = (srcPort: number) => lab.raw(lab.guest(), { op: VIRTIO_VSOCK_OP_REQUEST, srcPort });
+    for (let i = 0; i < MAX_DEFERRED + 10; i++) ask(2000 + i);
+    t.equal(lab.host.sockets().size, MAX_DEFERRED);
+    const [first] = lab.network.deferred;
+    if (first !== undefined) lab.host.refuse(first);
+    ask(1999);
+    t.equal(lab.host.sockets().size, MAX_DEFERRED, 'one that went makes room for another');
   });
 
   t.test('is forgotten when its VM goes', async (t) => {
