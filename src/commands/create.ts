@@ -75,7 +75,11 @@ export default class Create extends VmmctlCommand<typeof Create> {
       if (program === undefined) await this.#untilEndOfInput();
       else await this.#runProgram(created);
     } finally {
-      await created.hold.close();
+      const closing = created.hold.close();
+      // The status of the program counts, also when the host is gone and the VM with it.
+      await (program === undefined
+        ? closing
+        : closing.catch((error) => this.verbose(`the VM is gone: ${error.message}`)));
     }
   }
 

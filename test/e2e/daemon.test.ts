@@ -74,15 +74,15 @@ t.test('two hosts side by side', async (t) => {
   t.not((await status(host, '-b', 'sim:a')).pid, (await status(host, '-b', 'sim:b')).pid);
   await host.run(['sim', 'stop', '-b', 'sim:a']);
   t.match(await status(host, '-b', 'sim:b'), { running: true });
-  t.equal((await host.run(['list', '-b', 'sim:../x'])).status, 1);
+  t.equal((await host.run(['list', '-b', 'sim:../x'])).status, 2);
   t.equal((await host.run(['sim', 'status', '-b', 'device'])).status, 2);
 });
 
 t.test('it ends by itself when nothing is left in it, and not before', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['sim', 'start', '--idle', '100ms']);
-  const { pid } = await status(host);
   await host.run(['create', 'web1']);
+  const { pid } = await status(host);
   // A second host, which is as impatient and empty, shows that the time has passed.
   const passed = async () => {
     await host.run(['sim', 'start', '--idle', '200ms', '-b', 'sim:other']);
@@ -108,6 +108,7 @@ t.test('a daemon of another version', async (t) => {
   const script = `
     const line = 'VMMCTL/2 error ' + JSON.stringify({ code: 'EPROTONOSUPPORT', version: '9.0.0', pid: process.pid });
     const server = require('node:net').createServer((c) => { c.on('error', () => {}); c.end(line + '\\n'); });
+    require('node:fs').rmSync(process.argv[1], { force: true });
     server.listen(process.argv[1], () => console.error('ready'));`;
   const fake = async () => {
     const server = host.program(process.execPath, ['-e', script, `${host.runtime}/sim.sock`]);
@@ -138,6 +139,7 @@ t.test('something else that answers on its socket', async (t) => {
   mkdirSync(host.runtime, { recursive: true, mode: 0o700 });
   const script = `
     const server = require('node:net').createServer((c) => { c.on('error', () => {}); c.end(process.argv[2]); });
+    require('node:fs').rmSync(process.argv[1], { force: true });
     server.listen(process.argv[1], () => console.error('ready'));`;
   for (const [said, code] of [
     ['HTTP/1.1 400 Bad Request\r\n\r\n', 'EPROTO'],

@@ -8,7 +8,7 @@ type Chance = (bound: number) => number;
 
 function chance(seed: number): Chance {
   const rng = new SeededRng(seed);
-  return (bound) => rng.u32() % bound;
+  return (bound) => rng.below(bound);
 }
 
 function dial(host: Host): Promise<Socket> {

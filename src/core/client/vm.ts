@@ -70,7 +70,7 @@ export async function destroyVms(
   try {
     for (const name of names) {
       try {
-        await destroyOn(control, name, options);
+        await destroyListed(backend, control, name, options);
         destroyed.push(name);
       } catch (error) {
         report(name, await wordDestroyError(backend, name, error));
@@ -184,6 +184,32 @@ async function configure(backend: Backend, request: CreateRequest): Promise<VmRe
 async function destroyOn(control: DeviceNode, name: string, options: CallOptions): Promise<void> {
   const argument = vmmctl_vm_destroy.encode({ name: encodeName(name) });
   await control.ioctl(VMMCTL_VM_DESTROY, argument, options);
+}
+
+/** Destroys by the name under which a VM is listed: in one of a jail below the jail's path stands before it. */
+async function destroyListed(
+  backend: Backend,
+  control: DeviceNode,
+  name: string,
+  options: CallOptions,
+): Promise<void> {
+  try {
+    await destroyOn(control, name, options);
+  } catch (error) {
+    const own = codeOf(error) === 'EINVAL' ? await ownName(backend, name) : undefined;
+    if (own === undefined) throw error;
+    await destroyOn(control, own, options);
+  }
+}
+
+/** The name by which the nodes know a VM that is listed with a jail before its name. */
+async function ownName(backend: Backend, listed: string): Promise<string | undefined> {
+  for (let at = listed.indexOf('/'); at >= 0; at = listed.indexOf('/', at + 1)) {
+    const name = listed.slice(at + 1);
+    const vm = await backend.management?.vm(name).catch(() => undefined);
+    if (vm?.name === listed) return name;
+  }
+  return undefined;
 }
 
 /** The ioctl says EINVAL for a name that it does not find and for a VM that is on its way out. */

@@ -1,9 +1,10 @@
 /** Requests that no device node answers: what a hypervisor offers through its management channel. */
 import type { SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
+import type { Caller } from '../simulator/node.js';
 import { cpuCount, memoryBytes } from '../simulator/vmm/vm.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import type { Stack } from '../simulator/vsock/stack.js';
-import type { Domain } from '../simulator/world.js';
+import { type Domain, listedName } from '../simulator/world.js';
 import type { Keeper } from './keeper.js';
 import { labels, machineName, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
@@ -21,14 +22,14 @@ export const MANAGEMENT_CALLS: CallTable = {
     const { keeper } = session.shared;
     const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
     keeper.digest();
-    return { vm: record(domain, session.caller.jail) };
+    return { vm: record(domain, session.caller) };
   },
 
   inspect({ session, parameters }) {
     const { keeper } = session.shared;
     const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
     keeper.digest();
-    return { vm: details(keeper, domain, session.caller.jail) };
+    return { vm: details(keeper, domain, session.caller) };
   },
 
   async configure({ session, parameters }) {
@@ -44,7 +45,7 @@ export const MANAGEMENT_CALLS: CallTable = {
     );
     keeper.digest();
     await keeper.durable();
-    return { vm: record(domain, session.caller.jail) };
+    return { vm: record(domain, session.caller) };
   },
 
   hostVersion({ session }) {
@@ -120,14 +121,14 @@ export const MANAGEMENT_CALLS: CallTable = {
 function records(session: Session): VmRecord[] {
   const { keeper } = session.shared;
   const domains = keeper.world.domains(session.caller);
-  return domains.map((domain) => record(domain, session.caller.jail));
+  return domains.map((domain) => record(domain, session.caller));
 }
 
-/** A VM as a caller in `jail` sees it: those of jails below have the path from there before their name. */
-function record(domain: Domain, jail: string): VmRecord {
+/** A VM as a caller sees it. */
+function record(domain: Domain, caller: Caller): VmRecord {
   const { vm, guest } = domain;
   return {
-    name: visibleName(vm.name, vm.creator.jail, jail),
+    name: listedName(vm, caller),
     state: vm.state,
     cpus: cpuCount(vm),
     memory: memoryBytes(vm),
@@ -138,18 +139,12 @@ function record(domain: Domain, jail: string): VmRecord {
   };
 }
 
-function visibleName(name: string, owner: string, viewer: string): string {
-  if (owner === viewer) return name;
-  const below = viewer === '' ? owner : owner.slice(viewer.length + 1);
-  return `${below}/${name}`;
-}
-
-function details(keeper: Keeper, domain: Domain, jail: string): VmDetails {
+function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
   const { guest, machine } = domain;
   const sockets = socketRecords(guest.stack);
   const established = sockets.filter(({ state }) => state === 'established').length;
   return {
-    ...record(domain, jail),
+    ...record(domain, caller),
     devices: machine.nodes(),
     exports: keeper.exportsOf(domain),
     counters: {

@@ -57,8 +57,12 @@ export const NODE_CALLS: CallTable = {
     const { world } = session.shared.keeper;
     const machine = world.machine(machineName(parameters), session.caller);
     const access = oneOf(parameters, 'access', ['r', 'w', 'rw'] as const);
-    const node = machine.open(text(parameters, 'path'), session.caller, access);
-    return { handle: session.nodes.add(node) };
+    const path = text(parameters, 'path');
+    try {
+      return { handle: session.nodes.add(machine.open(path, session.caller, access)) };
+    } catch (error) {
+      throw aboutPath(error, path);
+    }
   },
 
   async ioctl({ session, parameters, binary }) {
@@ -95,6 +99,13 @@ export const NODE_CALLS: CallTable = {
     return { value: result };
   },
 };
+
+/** The same error, which says what could not be opened. */
+function aboutPath(error: unknown, path: string): unknown {
+  if (!(error instanceof SystemError) || error.path !== undefined) return error;
+  const { code, message, hint, cause } = error;
+  return new SystemError(code, { syscall: 'open', path, message, hint, cause });
+}
 
 async function digested(keeper: Keeper): Promise<void> {
   keeper.digest();

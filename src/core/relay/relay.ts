@@ -34,20 +34,18 @@ export async function relay(first: End, second: End, options: RelayOptions): Pro
     result.received += n;
     tell();
   });
-  if (first.interactive) back.then(() => stopForth.abort()).catch(() => undefined);
+  if (first.interactive) back.done.then(() => stopForth.abort()).catch(() => undefined);
   closeAfter(first, forth, second);
   closeAfter(second, back, first);
   const parts = [
-    forth,
-    back,
-    patient(forth, back),
-    patient(back, forth),
+    patient(forth, back, second),
+    patient(back, forth, first),
     fate(first, forth),
     fate(second, back),
   ];
   const interruption = new Interruption(options.signal);
   try {
-    await Promise.race([Promise.all(parts.slice(2)), interruption.promise]);
+    await Promise.race([Promise.all(parts), interruption.promise]);
     return result;
   } finally {
     interruption.forget();
@@ -59,7 +57,24 @@ export async function relay(first: End, second: End, options: RelayOptions): Pro
   }
 }
 
-async function direction(
+interface Direction {
+  /** All bytes have arrived. */
+  readonly delivered: Promise<void>;
+  /** The end of them was passed on, too. */
+  readonly done: Promise<void>;
+}
+
+function direction(
+  from: End,
+  to: End,
+  stop: AbortSignal,
+  moved: (bytes: number) => void,
+): Direction {
+  const delivered = deliver(from, to, stop, moved);
+  return { delivered, done: delivered.then(() => to.sink.end()) };
+}
+
+async function deliver(
   from: End,
   to: End,
   stop: AbortSignal,
@@ -78,7 +93,6 @@ async function direction(
   try {
     await from.source.pump(to.sink, halt.signal, moved);
     if (gone && !stop.aborted) await leave(from, to);
-    await to.sink.end();
   } finally {
     stop.removeEventListener('abort', stopped);
   }
@@ -94,32 +108,37 @@ async function leave(from: End, to: End): Promise<void> {
 }
 
 /** An end that has said all and takes no more is gone; nothing is left to do for the other one. */
-function closeAfter(end: End, out: Promise<void>, other: End): void {
+function closeAfter(end: End, out: Direction, other: End): void {
   if (end.hungUp === undefined || other.close === undefined) return;
-  Promise.all([out, end.hungUp]).then(
+  Promise.all([out.done, end.hungUp]).then(
     () => other.close?.(),
     () => undefined,
   );
 }
 
-/** One direction; when its reader is gone, what that had said before is waited for. */
-async function patient(way: Promise<void>, opposite: Promise<void>): Promise<void> {
+/**
+ * One direction; when its reader is gone, what that had said before is waited for. How the reader ended says more
+ * than the pipe that broke with it.
+ */
+async function patient(way: Direction, opposite: Direction, reader: End): Promise<void> {
   try {
-    await way;
+    await way.done;
   } catch (error) {
-    const closed =
-      !(error instanceof OutputError) && (error as { code?: unknown }).code === 'EPIPE';
-    if (closed) await opposite.catch(() => undefined);
+    const { code } = error as { code?: unknown };
+    if (code === 'EPIPE' && !(error instanceof OutputError)) {
+      await opposite.delivered.catch(() => undefined);
+      await Promise.race([reader.ended, Promise.resolve()]);
+    }
     throw error;
   }
 }
 
 /** How an end ends; when it breaks, what it had said before is waited for. */
-async function fate(end: End, out: Promise<void>): Promise<void> {
+async function fate(end: End, out: Direction): Promise<void> {
   try {
     await end.ended;
   } catch (error) {
-    await out.catch(() => undefined);
+    await out.delivered.catch(() => undefined);
     throw error;
   }
 }

@@ -49,6 +49,13 @@ export interface DomainChange {
   labels?: Record<string, string> | undefined;
 }
 
+/** A VM's name as a caller sees it in lists: those of jails below have the path from there before their name. */
+export function listedName({ name, creator }: Vm, { jail }: Caller): string {
+  if (creator.jail === jail) return name;
+  const below = jail === '' ? creator.jail : creator.jail.slice(jail.length + 1);
+  return `${below}/${name}`;
+}
+
 export class World {
   readonly deadlines = new Deadlines();
   readonly network: VsockNetwork;
@@ -114,7 +121,7 @@ export class World {
   /** @throws SystemError ENOENT when there is no such VM, or the caller may not see it. */
   domain(name: string, caller: Caller): Domain {
     this.settle();
-    const vm = this.vmm.find(name, caller);
+    const vm = this.#find(name, caller);
     const domain = vm && this.#domains.get(vm);
     if (domain === undefined) {
       throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
@@ -136,7 +143,7 @@ export class World {
   /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
     this.settle();
-    const vm = this.vmm.find(name, caller);
+    const vm = this.#find(name, caller);
     const domain = vm && this.#domains.get(vm);
     if (domain === undefined) return this.domain(name, caller);
     if (typeof change.cid === 'number') this.network.setCid(domain.guest, change.cid);
@@ -167,6 +174,12 @@ export class World {
   /** What `restore` needs. */
   save(domain: Domain): SavedVm {
     return { ...saveVm(domain.vm), cid: domain.guest.cid ?? null, labels: domain.labels };
+  }
+
+  /** By its name, or by the one under which it is listed for the caller. */
+  #find(name: string, caller: Caller): Vm | undefined {
+    const listed = (vm: Vm) => listedName(vm, caller) === name;
+    return this.vmm.find(name, caller) ?? this.vmm.visible(caller).find(listed);
   }
 
   #withCid(domain: Domain): Domain {
