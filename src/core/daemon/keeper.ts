@@ -21,6 +21,8 @@ export class Keeper {
   readonly #onChange = new Set<() => void>();
   #journal: Journal;
   #lines = 0;
+  /** Persistent VMs that could not be brought back; they stay in the journal until somebody mends it. */
+  readonly #unrestored: SavedVm[] = [];
   /** Why the last change could not be written down. */
   #failure: unknown;
 
@@ -103,6 +105,7 @@ export class Keeper {
       try {
         this.world.restore(vm);
       } catch (error) {
+        this.#unrestored.push(vm);
         this.log.write(`cannot restore ${JSON.stringify(vm.name)}: ${String(error)}`);
       }
     }
@@ -124,6 +127,8 @@ export class Keeper {
 
   #keep(domain: Domain): void {
     if (domain.vm.lifetime !== 'persistent') return;
+    const replaced = this.#unrestored.findIndex(({ name }) => name === domain.vm.name);
+    if (replaced >= 0) this.#unrestored.splice(replaced, 1);
     this.#note((journal) => journal.put(this.world.save(domain)));
   }
 
@@ -155,7 +160,7 @@ export class Keeper {
     const kept = this.world
       .domains(ROOT)
       .filter(({ vm }) => vm.lifetime === 'persistent' && !this.#provisional.has(vm.name));
-    return kept.map((domain) => this.world.save(domain));
+    return [...kept.map((domain) => this.world.save(domain)), ...this.#unrestored];
   }
 
   #deferred(socket: Socket): void {

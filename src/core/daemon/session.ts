@@ -70,7 +70,12 @@ export class Session {
 
   /** Tells the client something that it did not ask for. */
   event(name: string, parameters: object): void {
-    if (!this.#closed) this.#write({ event: name, ...parameters });
+    if (this.#closed) return;
+    try {
+      this.#write({ event: name, ...parameters });
+    } catch (error) {
+      this.shared.keeper.log.write(`the event '${name}' is left out: ${String(error)}`);
+    }
   }
 
   /** Calls back when the session closes. */
@@ -128,8 +133,13 @@ export class Session {
   }
 
   #answer(id: number, { binary, ...ok }: Answer): void {
-    this.#calls.delete(id);
-    if (!this.#closed) this.#write({ id, ok }, binary);
+    if (this.#closed) return;
+    try {
+      this.#write({ id, ok }, binary);
+      this.#calls.delete(id);
+    } catch (error) {
+      this.#refuse(id, error);
+    }
   }
 
   #refuse(id: number, error: unknown): void {

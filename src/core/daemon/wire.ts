@@ -27,9 +27,15 @@ export interface Frame {
 
 const NOTHING = new Uint8Array(0);
 
-/** The bytes of a frame: its head with the JSON text, and the binary part as it was given. */
+/**
+ * The bytes of a frame: its head with the JSON text, and the binary part as it was given.
+ * @throws SystemError EMSGSIZE for what the other side would refuse.
+ */
 export function encodeFrame(json: object, binary: Uint8Array = NOTHING): Uint8Array[] {
   const text = Buffer.from(JSON.stringify(json));
+  if (text.length > MAX_JSON || binary.length > MAX_BINARY) {
+    throw new SystemError('EMSGSIZE', { message: 'more than the protocol carries at once' });
+  }
   const head = Buffer.allocUnsafe(FRAME_HEADER + text.length);
   head.writeUInt32LE(text.length, 0);
   head.writeUInt32LE(binary.length, 4);
