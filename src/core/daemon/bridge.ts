@@ -176,7 +176,9 @@ export class Bridge implements Watcher {
         this.#connection.end();
         return;
       }
-      this.#writable = this.#connection.write(data);
+      const more = this.#connection.write(data);
+      // What the kernel took at once needs no waiting for, however large it was.
+      this.#writable = more || this.#connection.writableLength === 0;
     }
     if (this.#outputEnded && this.#abandoned !== undefined) this.#discard();
   }

@@ -169,14 +169,13 @@ export class StreamSink implements Sink {
 
   write(piece: Uint8Array): Promise<void> | undefined {
     if (this.#failure !== undefined) return this.#fail(this.#failure);
-    let written = false;
     let settle: { resolve(): void; reject(error: unknown): void } | undefined;
     this.#stream.write(piece, (error) => {
-      written = !error;
       if (error) settle?.reject(error);
       else settle?.resolve();
     });
-    if (written) return undefined;
+    // Mostly the kernel takes it at once; then there is nothing to wait for, and the source need not pause.
+    if (this.#stream.writableLength === 0) return undefined;
     const done = new Promise<void>((resolve, reject) => {
       settle = { resolve, reject };
     });

@@ -2,7 +2,7 @@
 import type { ChildProcessByStdio } from 'node:child_process';
 import { closeSync, createReadStream, createWriteStream, fstatSync, open, openSync } from 'node:fs';
 import { Socket as NetSocket } from 'node:net';
-import { type Duplex, PassThrough, type Readable, type Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import type { VsockSocket } from '../backend/port.js';
@@ -208,11 +208,17 @@ export function childEnd(
   exited.then(() => signal.removeEventListener('abort', kill)).catch(() => undefined);
   child.stdin.on('error', () => undefined);
   const input = new StreamSink(child.stdin);
-  // Node throws away what nobody reads when a process exits, and reading may begin later than that.
-  const kept = child.stdout.pipe(new PassThrough());
-  const output = new StreamSource(kept);
+  // Node throws away what nobody waits to read when a process exits, and reading may begin later than that.
+  const hold = () => undefined;
+  child.stdout.on('readable', hold);
+  const output = new StreamSource(child.stdout);
   return {
-    source: { pump: (sink, stop, moved) => output.pump(sink, stop, moved) },
+    source: {
+      pump(sink, stop, moved) {
+        child.stdout.off('readable', hold);
+        return output.pump(sink, stop, moved);
+      },
+    },
     sink: {
       write(piece) {
         if (child.stdin.destroyed) return undefined;
@@ -226,7 +232,6 @@ export function childEnd(
     destroy: () => {
       child.stdin.destroy();
       child.stdout.destroy();
-      kept.destroy();
     },
   };
 }
