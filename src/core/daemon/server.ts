@@ -2,15 +2,13 @@
 import { rmSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { SystemError } from '../abi/errno.js';
+import { readFirstLine } from './first-line.js';
 import { callerFrom } from './keeper.js';
 import { takeLock } from './lock.js';
 import { checkSocket, type HostPaths } from './paths.js';
 import { Session } from './session.js';
 import type { Shared } from './sessions.js';
 import { errorToWire, helloLine, MAX_HELLO, PROTOCOL, parseHello, parseObject } from './wire.js';
-
-/** How long a client may take to say what it wants, milliseconds. */
-const HELLO_TIMEOUT_MS = 10_000;
 
 /** Answers on the host's socket. @throws SystemError EADDRINUSE when another daemon already does. */
 export async function listen(server: Server, paths: HostPaths): Promise<void> {
@@ -48,37 +46,12 @@ function answers(path: string): Promise<boolean> {
 /** @param shared gives undefined while the daemon ends: who comes then is hung up on, and starts another. */
 export function makeServer(shared: () => Shared | undefined, onClients: () => void): Server {
   return createServer({ allowHalfOpen: true }, (connection) => {
-    readHello(connection, (line) => {
+    readFirstLine(connection, MAX_HELLO, (line) => {
       const current = shared();
       if (current === undefined) connection.destroy();
       else greet(current, connection, line, onClients);
     });
   });
-}
-
-function readHello(connection: NetSocket, then: (line: string) => void): void {
-  let data = Buffer.alloc(0);
-  const drop = () => connection.destroy();
-  connection.setTimeout(HELLO_TIMEOUT_MS, drop);
-  connection.on('error', drop);
-  connection.on('end', drop);
-  const read = (chunk: Buffer) => {
-    data = Buffer.concat([data, chunk]);
-    const end = data.indexOf('\n');
-    if (end < 0 && data.length < MAX_HELLO) return;
-    connection.off('data', read);
-    connection.off('end', drop);
-    connection.pause();
-    connection.setTimeout(0);
-    if (end < 0) {
-      drop();
-      return;
-    }
-    const rest = data.subarray(end + 1);
-    if (rest.length > 0) connection.unshift(rest);
-    then(data.toString('utf8', 0, end));
-  };
-  connection.on('data', read);
 }
 
 function greet(shared: Shared, connection: NetSocket, line: string, onClients: () => void): void {

@@ -8,6 +8,7 @@ import { lstatSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { join } from 'node:path';
 import { Bridge } from '../daemon/bridge.js';
+import { readFirstLine } from '../daemon/first-line.js';
 import type { Keeper } from '../daemon/keeper.js';
 import { MAX_SOCKET_PATH } from '../daemon/paths.js';
 import { ROOT } from '../simulator/node.js';
@@ -16,8 +17,6 @@ import type { Domain } from '../simulator/world.js';
 
 /** The longest request line, bytes. Source: Firecracker's muxer. */
 const MAX_LINE = 32;
-/** How long a client may take to write its line, milliseconds. */
-const LINE_TIMEOUT_MS = 10_000;
 /** Connections that one VM's socket takes at a time. Source: Firecracker's muxer. */
 const MAX_CONNECTIONS = 1023;
 /** The longest suffix that a port adds to a path: `_4294967295`. */
@@ -127,28 +126,14 @@ export class HybridExports {
   }
 
   #accepted(domain: Domain, connection: NetSocket): void {
-    let line = Buffer.alloc(0);
-    const giveUp = () => connection.destroy();
-    connection.setTimeout(LINE_TIMEOUT_MS, giveUp);
-    connection.on('error', giveUp);
-    connection.on('end', giveUp);
-    const read = (chunk: Buffer) => {
-      line = Buffer.concat([line, chunk]);
-      const end = line.indexOf('\n');
-      if (end < 0 && line.length < MAX_LINE) return;
-      connection.off('data', read);
-      connection.off('end', giveUp);
-      connection.pause();
-      connection.setTimeout(0);
-      const port =
-        end < 0 || end >= MAX_LINE ? undefined : parseConnect(line.toString('latin1', 0, end));
-      if (port === undefined) giveUp();
-      else this.#dial(domain, port, connection, line.subarray(end + 1));
-    };
-    connection.on('data', read);
+    readFirstLine(connection, MAX_LINE, (line) => {
+      const port = parseConnect(line);
+      if (port === undefined) connection.destroy();
+      else this.#dial(domain, port, connection);
+    });
   }
 
-  #dial(domain: Domain, port: number, connection: NetSocket, rest: Buffer): void {
+  #dial(domain: Domain, port: number, connection: NetSocket): void {
     const { network } = this.#keeper.world;
     const socket = network.host.socket('stream', ROOT);
     const settled = () => {
@@ -160,7 +145,6 @@ export class HybridExports {
         return;
       }
       connection.write(`OK ${socket.local.port}\n`);
-      if (rest.length > 0) connection.unshift(rest);
       connection.removeAllListeners('error');
       this.#join(socket, connection);
     };
