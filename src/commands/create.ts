@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../cli/command.js';
 import { STATUS, StatusError, UsageError } from '../cli/errors.js';
 import { arg, flag, option, optionOr, options } from '../cli/flags.js';
 import { parseInteger, parseLabel } from '../cli/parse.js';
-import { FIRST_GUEST_CID, LAST_GUEST_CID } from '../core/client/names.js';
+import { FIRST_GUEST_CID, LAST_GUEST_CID } from '../core/abi/vm-sockets.js';
 import type { CreatedVm } from '../core/client/vm.js';
 import { createVm } from '../core/client/vm.js';
 import { parseMemory, parseTransport } from './create-values.js';

@@ -2,6 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { CodeError } from '../../cli/errors.js';
 import { flag } from '../../cli/flags.js';
+import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from '../../core/abi/vm-sockets.js';
 import type { SocketRecord, VsockAddress } from '../../core/backend/port.js';
 
 export default class VsockList extends VmmctlCommand<typeof VsockList> {
@@ -55,6 +56,6 @@ const COLUMNS = [
 ];
 
 function addressText({ cid, port }: VsockAddress): string {
-  const star = (number: number) => (number === 0xffffffff ? '*' : String(number));
-  return `${star(cid)}:${star(port)}`;
+  const part = (number: number, any: number) => (number === any ? '*' : String(number));
+  return `${part(cid, VMADDR_CID_ANY)}:${part(port, VMADDR_PORT_ANY)}`;
 }

@@ -2,7 +2,7 @@
 import { UsageError } from '../../cli/errors.js';
 import { SystemError } from '../../core/abi/errno.js';
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from '../../core/abi/virtio-vsock.js';
-import { VMADDR_CID_ANY } from '../../core/abi/vm-sockets.js';
+import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from '../../core/abi/vm-sockets.js';
 import type { SocketType } from '../../core/backend/port.js';
 import { nameProblem } from '../../core/client/names.js';
 import { parsePort } from '../../core/client/vsock.js';
@@ -39,13 +39,13 @@ function numberProblem(text: string): string | undefined {
 /** A port that names one. @throws UsageError */
 export function vsockPort(text: string): number {
   const port = text === 'any' ? undefined : parsePort(text);
-  if (port !== undefined && port < 0xffffffff) return port;
+  if (port !== undefined && port < VMADDR_PORT_ANY) return port;
   throw new UsageError(`'${text}' is not a port`, 'a port is a number from 0 to 4294967294');
 }
 
 /** A port to listen on; `any` takes a free one. @throws UsageError */
 export function listenPort(text: string): number {
-  return text === 'any' ? 0xffffffff : vsockPort(text);
+  return text === 'any' ? VMADDR_PORT_ANY : vsockPort(text);
 }
 
 /** @throws UsageError */

@@ -12,6 +12,8 @@ export const VMADDR_FLAG_TO_HOST = 1;
 
 /** The lowest CID that a guest may have. */
 export const FIRST_GUEST_CID = 3;
+/** The highest one. */
+export const LAST_GUEST_CID = VMADDR_CID_ANY - 1;
 
 /** Asks /dev/vsock for the machine's CID: an unsigned int is written to the argument. */
 export const IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x7b9;
@@ -51,5 +53,5 @@ export const sockaddr_vm = struct('sockaddr_vm', {
 
 /** Whether a number can be the CID of a guest. Source: vhost_vsock_set_cid in drivers/vhost/vsock.c. */
 export function isGuestCid(cid: number): boolean {
-  return Number.isInteger(cid) && cid >= FIRST_GUEST_CID && cid < VMADDR_CID_ANY;
+  return Number.isInteger(cid) && cid >= FIRST_GUEST_CID && cid <= LAST_GUEST_CID;
 }

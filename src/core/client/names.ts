@@ -19,11 +19,6 @@ const RESERVED = new Set([
   'file',
 ]);
 
-/** 0 is the hypervisor, 1 loopback, 2 the host. */
-export const FIRST_GUEST_CID = 3;
-/** The one after is VMADDR_CID_ANY. */
-export const LAST_GUEST_CID = 0xfffffffe;
-
 /** Why a name is refused, or undefined when it is not. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'the name is empty';

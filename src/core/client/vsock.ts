@@ -26,7 +26,7 @@ const RETRY_PAUSE_MS = 100;
 export async function resolveCid(backend: Backend, text: string): Promise<number> {
   if (/^\d+$/.test(text)) {
     const cid = Number(text);
-    if (cid <= 0xffffffff) return cid;
+    if (cid <= VMADDR_CID_ANY) return cid;
     throw new SystemError('EINVAL', { message: `'${text}' is not a CID` });
   }
   if (text === 'host') return VMADDR_CID_HOST;
@@ -46,7 +46,7 @@ export async function resolveCid(backend: Backend, text: string): Promise<number
 /** A port as it is written: a u32, or `any` where one is taken automatically. */
 export function parsePort(text: string): number | undefined {
   if (text === 'any') return VMADDR_PORT_ANY;
-  return /^\d{1,10}$/.test(text) && Number(text) <= 0xffffffff ? Number(text) : undefined;
+  return /^\d{1,10}$/.test(text) && Number(text) <= VMADDR_PORT_ANY ? Number(text) : undefined;
 }
 
 export interface ConnectRequest {

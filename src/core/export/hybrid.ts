@@ -7,6 +7,7 @@
 import { lstatSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
 import { join } from 'node:path';
+import { VMADDR_PORT_ANY } from '../abi/vm-sockets.js';
 import { Bridge } from '../daemon/bridge.js';
 import { readFirstLine } from '../daemon/first-line.js';
 import type { Keeper } from '../daemon/keeper.js';
@@ -177,5 +178,5 @@ function fits(path: string): boolean {
 export function parseConnect(line: string): number | undefined {
   const match = /^connect (\d{1,10})\r?$/i.exec(line);
   const port = Number(match?.[1]);
-  return match !== null && port <= 0xffffffff ? port : undefined;
+  return match !== null && port <= VMADDR_PORT_ANY ? port : undefined;
 }

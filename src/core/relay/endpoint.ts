@@ -1,5 +1,6 @@
 /** The ends that bytes can be relayed between, as they are written on a command line. */
 import { SystemError } from '../abi/errno.js';
+import { VMADDR_PORT_ANY } from '../abi/vm-sockets.js';
 
 export type Endpoint =
   | { kind: 'stdio' }
@@ -15,7 +16,6 @@ export type Endpoint =
 const FORMS =
   '-, CID:PORT, vsock-listen:PORT, unix:PATH, unix-listen:PATH, tcp:HOST:PORT, tcp-listen:[ADDR:]PORT, exec:CMD, file:PATH';
 
-const MAX_VSOCK_PORT = 0xffffffff;
 const MAX_TCP_PORT = 0xffff;
 
 /** @throws SystemError EINVAL, with the forms there are as its hint. */
@@ -37,7 +37,7 @@ export function parseEndpoint(text: string): Endpoint {
     case 'tcp-listen':
       return { kind: 'tcp-listen', ...hostAndPort(text, rest, '127.0.0.1') };
     case 'vsock-listen':
-      return { kind: 'vsock-listen', port: portNumber(text, rest, MAX_VSOCK_PORT) };
+      return { kind: 'vsock-listen', port: portNumber(text, rest, VMADDR_PORT_ANY) };
     case 'vsock':
       return vsock(text, rest);
     default:
@@ -74,7 +74,7 @@ function vsock(text: string, address: string): Endpoint {
   if (colon <= 0) throw invalid(text);
   const cid = address.slice(0, colon);
   if (cid.includes(':')) throw invalid(text);
-  return { kind: 'vsock', cid, port: portNumber(text, address.slice(colon + 1), MAX_VSOCK_PORT) };
+  return { kind: 'vsock', cid, port: portNumber(text, address.slice(colon + 1), VMADDR_PORT_ANY) };
 }
 
 function hostAndPort(text: string, address: string, defaultHost: string | undefined) {

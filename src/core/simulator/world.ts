@@ -120,13 +120,7 @@ export class World {
 
   /** @throws SystemError ENOENT when there is no such VM, or the caller may not see it. */
   domain(name: string, caller: Caller): Domain {
-    this.settle();
-    const vm = this.#find(name, caller);
-    const domain = vm && this.#domains.get(vm);
-    if (domain === undefined) {
-      throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
-    }
-    return this.#withCid(domain);
+    return this.#withCid(this.#known(name, caller));
   }
 
   /** The VM whose guest has a CID. */
@@ -142,10 +136,7 @@ export class World {
 
   /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
-    this.settle();
-    const vm = this.#find(name, caller);
-    const domain = vm && this.#domains.get(vm);
-    if (domain === undefined) return this.domain(name, caller);
+    const domain = this.#known(name, caller);
     if (typeof change.cid === 'number') this.network.setCid(domain.guest, change.cid);
     else if (change.cid === 'auto') this.#withCid(domain);
     if (change.labels !== undefined) domain.labels = { ...change.labels };
@@ -177,9 +168,13 @@ export class World {
   }
 
   /** By its name, or by the one under which it is listed for the caller. */
-  #find(name: string, caller: Caller): Vm | undefined {
-    const listed = (vm: Vm) => listedName(vm, caller) === name;
-    return this.vmm.find(name, caller) ?? this.vmm.visible(caller).find(listed);
+  #known(name: string, caller: Caller): Domain {
+    this.settle();
+    const listed = (each: Vm) => listedName(each, caller) === name;
+    const vm = this.vmm.find(name, caller) ?? this.vmm.visible(caller).find(listed);
+    const domain = vm && this.#domains.get(vm);
+    if (domain !== undefined) return domain;
+    throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
   }
 
   #withCid(domain: Domain): Domain {

@@ -70,9 +70,8 @@ export async function stopSimulator(host: string): Promise<boolean> {
   try {
     const connection = await openControl(paths);
     if (connection === undefined) return false;
-    const gone = new Promise<void>((resolve) => connection.onClose(() => resolve()));
     await connection.call('stop');
-    await withTimeout(gone);
+    connection.close();
   } catch (error) {
     if (!(error instanceof OtherVersionError) || error.identity.pid === undefined) throw error;
     process.kill(error.identity.pid, 'SIGTERM');
@@ -122,13 +121,4 @@ async function waitUntilGone(path: string): Promise<void> {
     await delay(20);
   }
   throw new SystemError('ETIMEDOUT', { message: 'the simulated host does not end' });
-}
-
-async function withTimeout(promise: Promise<void>): Promise<void> {
-  const controller = new AbortController();
-  const tooLong = delay(STOP_TIMEOUT_MS, undefined, { signal: controller.signal }).catch(
-    () => undefined,
-  );
-  await Promise.race([promise, tooLong]);
-  controller.abort();
 }

@@ -49,9 +49,6 @@ const SYSCTLS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ],
 ]);
 
-/** The names that `sysctl` knows. */
-export const SYSCTL_NAMES: readonly string[] = [...SYSCTLS.keys()];
-
 /**
  * Reads a sysctl, or writes it when a value is given; gives the value that it has then, which is
  * empty for hw.vmm.create and hw.vmm.destroy.

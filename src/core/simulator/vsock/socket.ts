@@ -100,7 +100,7 @@ export class Socket implements PacketSource {
   released = false;
   /** It ended by a RST before the peer said that it had sent all, though somebody still read. */
   cutOff = false;
-  readonly credit: Credit;
+  readonly credit = new Credit(VSOCK_DEFAULT_BUFFER_SIZE);
   bufferMin = VSOCK_DEFAULT_BUFFER_MIN_SIZE;
   bufferMax = VSOCK_DEFAULT_BUFFER_MAX_SIZE;
   connectTimeoutMs = VSOCK_DEFAULT_CONNECT_TIMEOUT_MS;
@@ -123,10 +123,7 @@ export class Socket implements PacketSource {
     readonly host: SocketHost,
     readonly type: SocketType,
     readonly caller: Caller,
-    bufferSize = VSOCK_DEFAULT_BUFFER_SIZE,
-  ) {
-    this.credit = new Credit(bufferSize);
-  }
+  ) {}
 
   /** Takes over what a child inherits from its listener. */
   inherit(listener: Socket): void {

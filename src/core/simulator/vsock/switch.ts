@@ -32,7 +32,6 @@ export interface SwitchCounters {
 export type Tap = (header: Uint8Array, payload: Uint8Array) => void;
 
 interface Route {
-  readonly channel: Channel;
   /** @param pulledAt how many devices there had been when the packet was pulled. */
   deliver(packet: Packet, header: PacketHeader, pulledAt: number): void;
 }
@@ -97,11 +96,9 @@ export class Switch {
     const port: Attached = { cid, guest, order, up: this.#channel(), down: this.#channel() };
     this.#ports.set(cid, port);
     this.#routes.set(port.up, {
-      channel: port.up,
       deliver: (packet, header, pulledAt) => this.#fromGuest(port, packet, header, pulledAt),
     });
     this.#routes.set(port.down, {
-      channel: port.down,
       deliver: (packet, header) => guest.receive(header, packet.payload, port.up),
     });
     return port;
@@ -110,27 +107,21 @@ export class Switch {
   /** Takes a guest's device away, with all that is under way to and from it. */
   detach(port: Port): void {
     this.#ports.delete(port.cid);
-    for (const channel of [port.up, port.down]) {
-      channel.close();
-      this.#routes.delete(channel);
-      this.#active.delete(channel);
-    }
+    this.#remove(port.up);
+    this.#remove(port.down);
   }
 
   /** A channel by which a machine talks to itself (CID 1). */
   attachLoopback(machine: Receiver): Channel {
     const channel = this.#channel();
     this.#routes.set(channel, {
-      channel,
       deliver: (packet, header) => machine.receive(header, packet.payload, channel),
     });
     return channel;
   }
 
   detachLoopback(channel: Channel): void {
-    channel.close();
-    this.#routes.delete(channel);
-    this.#active.delete(channel);
+    this.#remove(channel);
   }
 
   /** The host's channel to a guest. */
@@ -183,6 +174,12 @@ export class Switch {
 
   #channel(): Channel {
     return new Channel((channel) => this.#active.add(channel));
+  }
+
+  #remove(channel: Channel): void {
+    channel.close();
+    this.#routes.delete(channel);
+    this.#active.delete(channel);
   }
 
   #send(channel: Channel, packet: Packet): void {
