@@ -2,16 +2,13 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { arg, flag, optionalArg } from '../../cli/flags.js';
-import { formatSize } from '../../cli/parse.js';
+import { transferLine } from '../../cli/progress.js';
 import type { End } from '../../core/relay/end.js';
 import { type Endpoint, endpointName, isListener } from '../../core/relay/endpoint.js';
 import { makeOpener, type Opener, type Surroundings } from '../../core/relay/open.js';
 import { relay } from '../../core/relay/relay.js';
 import { blameOutput } from './output.js';
 import { endpoint } from './words.js';
-
-/** How often the progress is shown anew, milliseconds. */
-const PROGRESS_MS = 200;
 
 export default class VsockCat extends VmmctlCommand<typeof VsockCat> {
   static override summary = 'relay bytes between two endpoints';
@@ -83,7 +80,7 @@ export default class VsockCat extends VmmctlCommand<typeof VsockCat> {
 
   async #once(first: Opener, second: Opener): Promise<void> {
     const [one, other] = await this.#openBoth(first, second);
-    const show = this.#progressLine();
+    const show = this.flags.progress ? transferLine(this.io) : undefined;
     const { sent, received } = await relay(one, other, {
       signal: this.signal,
       onProgress: show?.update,
@@ -123,23 +120,5 @@ export default class VsockCat extends VmmctlCommand<typeof VsockCat> {
           if (!this.signal.aborted) this.fail(error);
         });
     }
-  }
-
-  #progressLine() {
-    if (!this.flags.progress) return undefined;
-    const { stderr, isTty } = this.io;
-    const start = performance.now();
-    let line = '';
-    let shownAt = 0;
-    const update = (sent: number, received: number) => {
-      const now = performance.now();
-      const rate = ((sent + received) / Math.max(now - start, 1)) * 1000;
-      line = `${formatSize(sent)} sent, ${formatSize(received)} received, ${formatSize(rate)}/s`;
-      if (!isTty.stderr || now - shownAt < PROGRESS_MS) return;
-      shownAt = now;
-      stderr.write(`\r\u001b[K${line}`);
-    };
-    update(0, 0);
-    return { update, end: () => stderr.write(isTty.stderr ? `\r\u001b[K${line}\n` : `${line}\n`) };
   }
 }
