@@ -1,5 +1,5 @@
 /** AF_VSOCK as programs see it. Mirrors Linux include/uapi/linux/vm_sockets.h and net/vmw_vsock/af_vsock.c. */
-import { bytes, struct, u8, u16, u32 } from './layout.js';
+import { bytes, i64, struct, u8, u16, u32 } from './layout.js';
 
 export const AF_VSOCK = 40;
 
@@ -50,6 +50,9 @@ export const sockaddr_vm = struct('sockaddr_vm', {
   svm_flags: u8,
   svm_zero: bytes(3),
 });
+
+/** The value of SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW. Mirrors struct __kernel_sock_timeval. */
+export const timeval64 = struct('__kernel_sock_timeval', { tv_sec: i64, tv_usec: i64 });
 
 /** Whether a number can be the CID of a guest. Source: vhost_vsock_set_cid in drivers/vhost/vsock.c. */
 export function isGuestCid(cid: number): boolean {

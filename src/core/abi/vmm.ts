@@ -30,6 +30,12 @@ export const VM_MAX_MEMMAPS_14 = 8;
 export const VM_MEMMAP_F_WIRED = 0x1;
 export const VM_MEMMAP_F_IOMMU = 0x2;
 
+/** What vm_memmap's `prot` permits. Source: sys/vm/vm.h. */
+export const VM_PROT_READ = 0x1;
+export const VM_PROT_WRITE = 0x2;
+export const VM_PROT_EXECUTE = 0x4;
+export const VM_PROT_ALL = VM_PROT_READ | VM_PROT_WRITE | VM_PROT_EXECUTE;
+
 /** What VM_GET_CPUS is asked for. */
 export const VM_ACTIVE_CPUS = 0;
 export const VM_SUSPENDED_CPUS = 1;

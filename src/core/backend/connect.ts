@@ -28,6 +28,10 @@ export async function connectBackend(uri: string, options: ConnectOptions = {}):
     const { connectSimulator } = await import('./simulator/backend.js');
     return connectSimulator(name, options);
   }
+  if (kind === 'device') {
+    const { connectDevice } = await import('./device/backend.js');
+    return connectDevice(options);
+  }
   throw new SystemError('EOPNOTSUPP', {
     message: `this version of vmmctl has no backend '${kind}'`,
     hint: 'use the simulated host: --backend sim',

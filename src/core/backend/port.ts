@@ -45,6 +45,16 @@ export interface OpenOptions extends CallOptions {
   access?: 'r' | 'w' | 'rw';
 }
 
+export interface IoctlOptions extends CallOptions {
+  /**
+   * The call may wait for something to happen. Only such a call can be ended while it is under way: the system
+   * makes it where it keeps nobody else from going on.
+   */
+  blocks?: boolean | undefined;
+  /** Ends a call that waits, as its signal would; milliseconds. */
+  timeoutMs?: number | undefined;
+}
+
 export interface IoctlResult {
   /** What the call returned. */
   result: number;
@@ -58,7 +68,7 @@ export interface DeviceNode {
   ioctl(
     request: number,
     argument?: Uint8Array | number,
-    options?: CallOptions,
+    options?: IoctlOptions,
   ): Promise<IoctlResult>;
   close(): Promise<void>;
 }

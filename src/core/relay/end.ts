@@ -84,7 +84,11 @@ function inputOf(fd: number, stdin: () => Readable, pieceSize: number | undefine
 function outputOf(fd: number): { sink: Sink; destroy(): void } {
   if (isClosed(fd)) return { sink: NOWHERE, destroy: () => undefined };
   if (isSynchronous(fd)) return { sink: new FileSink(fd), destroy: () => undefined };
-  if (isatty(fd)) return { sink: new StreamSink(process.stdout), destroy: () => undefined };
+  if (isatty(fd)) {
+    // A terminal stays open for what comes after.
+    const { write } = bound(new StreamSink(process.stdout));
+    return { sink: { write, end: async () => undefined }, destroy: () => undefined };
+  }
   const stream = new NetSocket({ fd, readable: false, writable: true });
   const { write, end } = bound(new StreamSink(stream));
   const sink = { write, end: () => end().then(() => letGo(fd, stream)) };

@@ -3,6 +3,9 @@ import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../abi/vm-sockets.js';
 import type { Access, Caller, IoctlReply, NodeDriver, OpenNode } from './node.js';
+import { isWithin } from './vmm/access.js';
+import { hasControlNode } from './vmm/config.js';
+import { collapseSlashes } from './vmm/names.js';
 import type { Vmm } from './vmm/registry.js';
 import type { Stack } from './vsock/stack.js';
 
@@ -28,16 +31,13 @@ export class HostMachine implements Machine {
   constructor(vmm: Vmm, stack: Stack) {
     this.#vmm = vmm;
     this.stack = stack;
-    this.#fixed = new Map([
-      [
-        '/dev/vmmctl',
-        {
-          description: 'creates and destroys VMs (bhyve)',
-          open: (caller, access) => vmm.openControl(caller, access),
-        },
-      ],
-      ['/dev/vsock', localCidNode(stack)],
-    ]);
+    this.#fixed = new Map([['/dev/vsock', localCidNode(stack)]]);
+    if (hasControlNode(vmm.config.release)) {
+      this.#fixed.set('/dev/vmmctl', {
+        description: 'creates and destroys VMs (bhyve)',
+        open: (caller, access) => vmm.openControl(caller, access),
+      });
+    }
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
@@ -51,8 +51,10 @@ export class HostMachine implements Machine {
 
   readdir(path: string, caller: Caller): string[] {
     const directory = path.replace(/\/+$/, '');
-    if (directory === VMM_DIRECTORY) return this.#vmm.visible(caller).map((vm) => vm.name);
-    if (directory === '/dev') return ['vmm', ...namesBelow('/dev', this.#fixed)];
+    if (`${directory}/`.startsWith(`${VMM_DIRECTORY}/`)) {
+      return this.#vmm.readdir(collapseSlashes(directory.slice('/dev/'.length)), caller);
+    }
+    if (directory === '/dev') return [...this.#vmmDirectory(caller), ...namesBelow('/dev', this.#fixed)];
     return fail(this.#fixed.has(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
   }
 
@@ -62,6 +64,11 @@ export class HostMachine implements Machine {
 
   nodes(): { path: string; description: string }[] {
     return [...this.#fixed].map(([path, { description }]) => ({ path, description }));
+  }
+
+  /** devfs has a directory only while something is in it. */
+  #vmmDirectory(caller: Caller): string[] {
+    return this.#vmm.all().some((vm) => isWithin(vm.creator.jail, caller.jail)) ? ['vmm'] : [];
   }
 }
 

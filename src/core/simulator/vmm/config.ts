@@ -1,4 +1,10 @@
 /** What can be set of the simulated vmm(4): which kernel it is like, and the limits of its host. */
+import {
+  VM_MAX_MEMMAPS,
+  VM_MAX_MEMMAPS_14,
+  VM_MAX_MEMSEGS,
+  VM_MAX_MEMSEGS_14,
+} from '../../abi/vmm.js';
 
 /**
  * `landed` is what FreeBSD releases have. `draft` is the interface as first put up for review
@@ -8,11 +14,22 @@
 export type VmmProfile = 'landed' | 'draft';
 
 /**
- * Which kernel: `15.0` has no flags and lets only root in; `2025-11` (main of that month) adds
- * destroy-on-close; `2026-02` adds the group vmm and the privileges PRIV_VMM_CREATE and
- * PRIV_VMM_DESTROY. The profile `draft` has its own flags, with the permissions of the release.
+ * Which kernel: `14` has the sysctls and no /dev/vmmctl, and fewer memory segments; `15.0` has the
+ * node without flags and lets only root in; `2025-11` (main of that month) adds destroy-on-close;
+ * `2026-02` adds the group vmm and the privileges PRIV_VMM_CREATE and PRIV_VMM_DESTROY. The profile
+ * `draft` has its own flags, with the permissions of the release.
  */
-export type VmmRelease = '15.0' | '2025-11' | '2026-02';
+export type VmmRelease = '14' | '15.0' | '2025-11' | '2026-02';
+
+/** The vmms that a host can be told to have, by name. */
+export const VMM_PROFILES = {
+  landed: { profile: 'landed', release: '2026-02' },
+  draft: { profile: 'draft', release: '2026-02' },
+  'freebsd-15.0': { profile: 'landed', release: '15.0' },
+  'freebsd-14': { profile: 'landed', release: '14' },
+} as const satisfies Record<string, { profile: VmmProfile; release: VmmRelease }>;
+
+export type VmmProfileName = keyof typeof VMM_PROFILES;
 
 export interface VmmConfig {
   readonly profile: VmmProfile;
@@ -53,6 +70,29 @@ export const DEFAULT_VMM_CONFIG: VmmConfig = {
 export function clampMaxCpu(maxCpu: number): number {
   if (!(maxCpu >= 1)) return 1;
   return Math.min(Math.floor(maxCpu), MAX_MAXCPU);
+}
+
+/** Whether a release has /dev/vmmctl; before it there are only sysctls. */
+export function hasControlNode(release: VmmRelease): boolean {
+  return release !== '14';
+}
+
+/** What kern.osrelease says. */
+export function osRelease(release: VmmRelease): string {
+  if (release === '14') return '14.0-RELEASE';
+  return release === '15.0' ? '15.0-RELEASE' : '16.0-CURRENT';
+}
+
+/** How many memory segments and mappings a VM may have. */
+export interface MemoryLimits {
+  readonly segments: number;
+  readonly mappings: number;
+}
+
+export function memoryLimits(release: VmmRelease): MemoryLimits {
+  return release === '14'
+    ? { segments: VM_MAX_MEMSEGS_14, mappings: VM_MAX_MEMMAPS_14 }
+    : { segments: VM_MAX_MEMSEGS, mappings: VM_MAX_MEMMAPS };
 }
 
 /** Whether a release checks PRIV_VMM_CREATE and PRIV_VMM_DESTROY, and lets the group vmm in. */

@@ -7,9 +7,9 @@ import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import type { Clock } from '../clock.js';
 import type { Access, Caller, OpenNode } from '../node.js';
 import { canSee, checkCreate, checkDestroy, checkVmOpen, isWithin } from './access.js';
-import { clampMaxCpu, type VmmConfig } from './config.js';
+import { clampMaxCpu, type MemoryLimits, memoryLimits, type VmmConfig } from './config.js';
 import { openControl } from './control.js';
-import { allocMemseg, freeMemsegs } from './memory.js';
+import { allocMemseg, freeMemsegs, mapMemseg } from './memory.js';
 import { checkNameLength, collapseSlashes, DevfsPaths, vmPath } from './names.js';
 import { sysctl } from './sysctl.js';
 import type { SavedVm, Topology, Vm, VmEvent, VmLifetime } from './vm.js';
@@ -18,6 +18,7 @@ import { openVmNode } from './vm-node.js';
 export class Vmm {
   readonly config: VmmConfig;
   readonly paths = new DevfsPaths();
+  readonly limits: MemoryLimits;
   /** hw.vmm.maxvmms: VMs of one real user id; 0 is no limit. */
   maxVms: number;
   readonly #clock: Clock;
@@ -29,6 +30,7 @@ export class Vmm {
 
   constructor(options: { clock: Clock; config: VmmConfig }) {
     this.config = options.config;
+    this.limits = memoryLimits(options.config.release);
     this.maxVms = options.config.maxVms;
     this.#clock = options.clock;
   }
@@ -56,6 +58,25 @@ export class Vmm {
     }
     checkVmOpen(caller, vm.creator, this.config);
     return openVmNode(this, vm);
+  }
+
+  /**
+   * Names in /dev/vmm or a directory below it. They are parts of paths: a VM `a/b` is `b` in `a`,
+   * and a directory is there as long as something is in it.
+   * @param path Below /dev, without a slash at the end.
+   * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR for a VM's node.
+   */
+  readdir(path: string, caller: Caller): string[] {
+    const names = new Set<string>();
+    for (const vm of this.#byPath.values()) {
+      if (!isWithin(vm.creator.jail, caller.jail)) continue;
+      if (vm.path === path) throw new SystemError('ENOTDIR', { syscall: 'scandir', path });
+      if (!vm.path.startsWith(`${path}/`)) continue;
+      const [name = ''] = vm.path.slice(path.length + 1).split('/');
+      names.add(name);
+    }
+    if (names.size === 0) throw new SystemError('ENOENT', { syscall: 'scandir', path });
+    return [...names];
   }
 
   #whyNot(path: string, caller: Caller): 'ENOENT' | 'ENOTDIR' | 'EISDIR' {
@@ -128,7 +149,11 @@ export class Vmm {
     const vm = this.#add(saved.name, 'persistent', creator, saved.topology, saved.createdAtMs);
     try {
       for (const { segid, len, name } of saved.memsegs) {
-        allocMemseg(vm, { segid, len: BigInt(len), name }, this.paths);
+        allocMemseg(vm, { segid, len: BigInt(len), name }, this.paths, this.limits);
+      }
+      for (const { gpa, segoff, len, ...rest } of saved.memmaps ?? []) {
+        const place = { gpa: BigInt(gpa), segoff: BigInt(segoff), len: BigInt(len) };
+        mapMemseg(vm, { ...rest, ...place }, this.limits);
       }
     } catch (error) {
       this.destroy(vm);
@@ -203,6 +228,7 @@ export class Vmm {
       suspendReason: vm_suspend_how.VM_SUSPEND_NONE,
       topology,
       memsegs: new Map(),
+      memmaps: [],
       activeCpus: new Set(),
       suspendedCpus: new Set(),
     };

@@ -1,8 +1,8 @@
-/** The sysctls below hw.vmm, among them the older way to create and destroy VMs. */
+/** The sysctls below hw.vmm, among them the older way to create and destroy VMs, and who the kernel is. */
 import { SystemError } from '../../abi/errno.js';
 import type { Caller } from '../node.js';
 import { checkJail, holds } from './access.js';
-import { clampMaxCpu, type VmmConfig } from './config.js';
+import { clampMaxCpu, osRelease, type VmmConfig } from './config.js';
 import { checkNameLength } from './names.js';
 import type { Vm, VmLifetime } from './vm.js';
 
@@ -18,6 +18,8 @@ export interface SysctlHost {
 type Handler = (host: SysctlHost, value: string | undefined, caller: Caller) => string;
 
 const SYSCTLS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+  ['kern.ostype', readOnly(() => 'FreeBSD')],
+  ['kern.osrelease', readOnly(({ release }) => osRelease(release))],
   [
     'hw.vmm.create',
     byName((host, name, caller) => {
@@ -26,15 +28,7 @@ const SYSCTLS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
     }),
   ],
   ['hw.vmm.destroy', byName((host, name, caller) => host.destroyByName(name, caller))],
-  [
-    'hw.vmm.maxcpu',
-    (host, value) => {
-      if (value !== undefined) {
-        throw new SystemError('EPERM', { syscall: 'sysctl', message: 'it can only be read' });
-      }
-      return String(clampMaxCpu(host.config.maxCpu));
-    },
-  ],
+  ['hw.vmm.maxcpu', readOnly(({ maxCpu }) => String(clampMaxCpu(maxCpu)))],
   [
     'hw.vmm.maxvmms',
     (host, value, caller) => {
@@ -65,6 +59,13 @@ export function sysctl(
   const handler = SYSCTLS.get(name);
   if (handler === undefined) throw new SystemError('ENOENT', { syscall: 'sysctl', path: name });
   return handler(host, value, caller);
+}
+
+function readOnly(read: (config: VmmConfig) => string): Handler {
+  return (host, value) => {
+    if (value === undefined) return read(host.config);
+    throw new SystemError('EPERM', { syscall: 'sysctl', message: 'it can only be read' });
+  };
 }
 
 function byName(act: (host: SysctlHost, name: string, caller: Caller) => void): Handler {

@@ -1,5 +1,4 @@
 /** A VM as vmm(4) knows it: pure data, changed by the ioctls of its node. */
-import { VM_SYSMEM } from '../../abi/vmm.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import type { Caller } from '../node.js';
 
@@ -27,6 +26,18 @@ export interface Memseg {
   readonly path: string;
 }
 
+/** struct vm_memmap: where part of a segment stands in the guest's memory. */
+export interface Memmap {
+  readonly gpa: bigint;
+  readonly segid: number;
+  /** Bytes. */
+  readonly segoff: bigint;
+  /** Bytes. */
+  readonly len: bigint;
+  readonly prot: number;
+  readonly flags: number;
+}
+
 export interface Vm {
   readonly name: string;
   /** Of its node below /dev. */
@@ -41,6 +52,8 @@ export interface Vm {
   topology: Topology;
   /** By segment number. */
   readonly memsegs: Map<number, Memseg>;
+  /** In no order. */
+  readonly memmaps: Memmap[];
   /** Numbers of virtual CPUs. */
   readonly activeCpus: Set<number>;
   /** Those that have seen that the VM is suspended. */
@@ -60,12 +73,27 @@ export interface SavedVm {
   topology: Topology;
   /** `len` in bytes, decimal: it may be above 2^53. */
   memsegs: { segid: number; len: string; name: string }[];
+  /** As above; absent in what older versions saved. */
+  memmaps?: { gpa: string; segid: number; segoff: string; len: string; prot: number; flags: number }[];
 }
 
-/** Bytes of a VM's system memory; exact below 2^53. */
+/**
+ * Bytes of a VM's system memory: what is mapped of it, or while nothing is the size of its segments.
+ * A segment may be larger than what its guest sees of it, for the hole below 4 GiB. Exact below 2^53.
+ */
 export function memoryBytes(vm: Vm): number {
-  const segment = vm.memsegs.get(VM_SYSMEM);
-  return segment === undefined || segment.name !== '' ? 0 : Number(segment.len);
+  const mapped = sum(vm.memmaps.filter(({ segid }) => isSystemMemory(vm, segid)));
+  const segments = [...vm.memsegs.values()].filter(({ segid }) => isSystemMemory(vm, segid));
+  return Number(mapped > 0n ? mapped : sum(segments));
+}
+
+/** System memory has no name. */
+export function isSystemMemory(vm: Vm, segid: number): boolean {
+  return vm.memsegs.get(segid)?.name === '';
+}
+
+function sum(parts: readonly { len: bigint }[]): bigint {
+  return parts.reduce((total, { len }) => total + len, 0n);
 }
 
 /** Virtual CPUs of a VM, as its topology says. */
@@ -74,8 +102,13 @@ export function cpuCount(vm: Vm): number {
   return sockets * cores * threads;
 }
 
-/** What VM_REINIT leaves: vCPUs gone and the reason with them; memory and topology stay. */
+/**
+ * What VM_REINIT leaves: vCPUs gone and the reason with them, devices' memory no longer mapped;
+ * system memory and topology stay. Source: vm_mem_cleanup() in sys/dev/vmm/vmm_mem.c.
+ */
 export function resetVm(vm: Vm): void {
+  const kept = vm.memmaps.filter(({ segid }) => isSystemMemory(vm, segid));
+  vm.memmaps.splice(0, vm.memmaps.length, ...kept);
   vm.state = 'created';
   vm.suspendReason = vm_suspend_how.VM_SUSPEND_NONE;
   vm.activeCpus.clear();
@@ -95,6 +128,9 @@ export function saveVm(vm: Vm): SavedVm {
     topology: vm.topology,
     memsegs: [...vm.memsegs.values()].map(({ segid, len, name }) => {
       return { segid, len: String(len), name };
+    }),
+    memmaps: vm.memmaps.map(({ gpa, segoff, len, ...rest }) => {
+      return { ...rest, gpa: String(gpa), segoff: String(segoff), len: String(len) };
     }),
   };
 }

@@ -1,0 +1,120 @@
+/** The backend of this machine's own nodes and sockets. */
+import { readdir, readFile } from 'node:fs/promises';
+import { isErrorCode, SystemError } from '../../abi/errno.js';
+import { u32 } from '../../abi/layout.js';
+import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../../abi/vm-sockets.js';
+import { endThreads } from '../../native/blocking.js';
+import { type Libc, loadLibc } from '../../native/libc.js';
+import { Reactor } from '../../native/reactor.js';
+import type { ConnectOptions } from '../connect.js';
+import type {
+  Backend,
+  DeviceNode,
+  Machine,
+  MachineName,
+  OpenOptions,
+  SocketType,
+  VsockSocket,
+} from '../port.js';
+import type { SocketSystem } from './descriptor.js';
+import { check, native } from './errors.js';
+import { openNode, type Trace } from './node.js';
+import { DeviceSocket } from './socket.js';
+import { sysctl } from './sysctl.js';
+
+/** @throws SystemError EOPNOTSUPP where no system call can be made, or where a caller was given. */
+export async function connectDevice(options: ConnectOptions): Promise<Backend> {
+  const { uid, gid, jail } = options.caller ?? {};
+  if (uid !== undefined || gid !== undefined || jail !== undefined) {
+    throw new SystemError('EOPNOTSUPP', {
+      message: 'another caller can be named on the simulated host only',
+      hint: 'run vmmctl as that user instead',
+    });
+  }
+  const machine = new DeviceMachine(await native(loadLibc()), options.trace);
+  return {
+    uri: 'device',
+    machine: (name) => only(machine, name),
+    close: () => machine.close(),
+  };
+}
+
+function only(machine: Machine, name: MachineName): Machine {
+  if (name === 'host') return machine;
+  throw new SystemError('EOPNOTSUPP', {
+    message: `the guest '${name.vm}' can't be entered from here: --in is for the simulated host`,
+    hint: 'run vmmctl -b device inside the guest',
+  });
+}
+
+class DeviceMachine implements Machine {
+  readonly #libc: Libc;
+  readonly #trace: Trace;
+  #system: Promise<SocketSystem> | undefined;
+
+  constructor(libc: Libc, trace: Trace) {
+    this.#libc = libc;
+    this.#trace = trace;
+  }
+
+  async open(path: string, options: OpenOptions = {}): Promise<DeviceNode> {
+    return openNode(this.#libc, path, options, this.#trace);
+  }
+
+  readdir(path: string): Promise<string[]> {
+    return named(readdir(path));
+  }
+
+  async readFile(path: string): Promise<Uint8Array> {
+    return named(readFile(path));
+  }
+
+  async sysctl(name: string, value?: string): Promise<string> {
+    return sysctl(this.#libc, name, value);
+  }
+
+  async socket(type: SocketType): Promise<VsockSocket> {
+    this.#system ??= startSockets(this.#libc);
+    return DeviceSocket.create(await this.#system, type);
+  }
+
+  async localCid(): Promise<number> {
+    const node = await this.open('/dev/vsock', { access: 'r' });
+    try {
+      const { data } = await node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(u32.size));
+      return u32.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
+    } finally {
+      await node.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    const system = await this.#system?.catch(() => undefined);
+    system?.reactor.close();
+    await endThreads();
+  }
+}
+
+async function startSockets(libc: Libc): Promise<SocketSystem> {
+  if (process.platform !== 'linux') {
+    throw new SystemError('EAFNOSUPPORT', {
+      syscall: 'socket',
+      message: `vsock sockets of ${process.platform} are not known to vmmctl`,
+      hint: 'use the simulated host: --backend sim',
+    });
+  }
+  const reactor = await Reactor.start();
+  if (typeof reactor !== 'number') return { libc, reactor };
+  check(reactor, { syscall: 'epoll_create1' });
+  throw new SystemError('EIO');
+}
+
+/** A system error of Node's own, as ours. */
+async function named<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const { code, syscall, path } = error as NodeJS.ErrnoException;
+    throw isErrorCode(code) ? new SystemError(code, { syscall, path, cause: undefined }) : error;
+  }
+}

@@ -1,0 +1,184 @@
+/** AF_VSOCK sockets of the kernel, as the port has them. Linux; never blocks a thread. */
+import { errnoOf, SystemError } from '../../abi/errno.js';
+import { u64 } from '../../abi/layout.js';
+import {
+  AF_VSOCK,
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+  SO_VM_SOCKETS_BUFFER_SIZE,
+  SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW,
+  sockaddr_vm,
+  timeval64,
+} from '../../abi/vm-sockets.js';
+import type {
+  CallOptions,
+  SocketOption,
+  SocketType,
+  VsockAddress,
+  VsockSocket,
+  VsockStream,
+} from '../port.js';
+import { Descriptor, type SocketSystem } from './descriptor.js';
+import { check } from './errors.js';
+import { SocketStream } from './stream.js';
+
+const SOCK_TYPES: Readonly<Record<SocketType, number>> = { stream: 1, dgram: 2, seqpacket: 5 };
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+const EAGAIN = errnoOf('EAGAIN', 'linux');
+const EINPROGRESS = errnoOf('EINPROGRESS', 'linux');
+const ENOTCONN = errnoOf('ENOTCONN', 'linux');
+
+const SIZES = {
+  SO_VM_SOCKETS_BUFFER_SIZE,
+  SO_VM_SOCKETS_BUFFER_MIN_SIZE,
+  SO_VM_SOCKETS_BUFFER_MAX_SIZE,
+} as const;
+
+export class DeviceSocket implements VsockSocket {
+  readonly type: SocketType;
+  readonly #system: SocketSystem;
+  readonly #descriptor: Descriptor;
+  #stream: SocketStream | undefined;
+
+  private constructor(system: SocketSystem, type: SocketType, fd: number) {
+    this.#system = system;
+    this.type = type;
+    this.#descriptor = new Descriptor(system, fd);
+  }
+
+  /**
+   * @throws SystemError EAFNOSUPPORT without the kernel's module; ENODEV, ESOCKTNOSUPPORT for a type that no transport
+   *   has.
+   */
+  static create(system: SocketSystem, type: SocketType): DeviceSocket {
+    const flags = SOCK_TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    const fd = check(system.libc.socket(AF_VSOCK, flags, 0), { syscall: 'socket' });
+    return new DeviceSocket(system, type, fd);
+  }
+
+  async bind(address: VsockAddress): Promise<void> {
+    const { libc, fd } = this.#descriptor;
+    check(libc.bind(fd, encodeAddress(address)), { syscall: 'bind' });
+  }
+
+  async listen(backlog: number): Promise<void> {
+    const { libc, fd } = this.#descriptor;
+    check(libc.listen(fd, backlog), { syscall: 'listen' });
+  }
+
+  async accept(options: CallOptions = {}): Promise<VsockSocket> {
+    const { libc } = this.#descriptor;
+    const accept = (fd: number) => libc.accept(fd, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const fd = await this.#descriptor.retry(accept, [-EAGAIN], { syscall: 'accept' }, options);
+    return new DeviceSocket(this.#system, this.type, fd);
+  }
+
+  /** The kernel bounds it by SO_VM_SOCKETS_CONNECT_TIMEOUT. */
+  async connect(address: VsockAddress, options: CallOptions = {}): Promise<void> {
+    const { libc, fd } = this.#descriptor;
+    const details = { syscall: 'connect' };
+    const begun = libc.connect(fd, encodeAddress(address));
+    if (begun !== -EINPROGRESS) {
+      check(begun, details);
+      return;
+    }
+    const outcome = () => {
+      const error = this.#pendingError();
+      return error === 0 ? libc.getpeername(fd, new Uint8Array(sockaddr_vm.size)) : -error;
+    };
+    await this.#descriptor.retry(outcome, [-ENOTCONN], details, options);
+  }
+
+  async setOption(option: SocketOption, value: number): Promise<void> {
+    if (option === 'SO_VM_SOCKETS_CONNECT_TIMEOUT') {
+      this.#set(SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW, encodeTimeout(value));
+      return;
+    }
+    const size = new DataView(new ArrayBuffer(u64.size));
+    u64.write(size, 0, BigInt(value));
+    this.#set(SIZES[option], new Uint8Array(size.buffer));
+  }
+
+  async getOption(option: SocketOption): Promise<number> {
+    if (option === 'SO_VM_SOCKETS_CONNECT_TIMEOUT') {
+      return decodeTimeout(this.#get(SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW, timeval64.size));
+    }
+    return this.#size(SIZES[option]);
+  }
+
+  async localAddress(): Promise<VsockAddress> {
+    const { libc, fd } = this.#descriptor;
+    const address = new Uint8Array(sockaddr_vm.size);
+    check(libc.getsockname(fd, address), { syscall: 'getsockname' });
+    return decodeAddress(address);
+  }
+
+  async peerAddress(): Promise<VsockAddress> {
+    const { libc, fd } = this.#descriptor;
+    const address = new Uint8Array(sockaddr_vm.size);
+    check(libc.getpeername(fd, address), { syscall: 'getpeername' });
+    return decodeAddress(address);
+  }
+
+  async stream(): Promise<VsockStream> {
+    if (this.#stream !== undefined) throw new SystemError('EBUSY');
+    if (this.type !== 'dgram') await this.peerAddress();
+    const longestMessage = this.#size(SO_VM_SOCKETS_BUFFER_SIZE);
+    this.#stream = new SocketStream(this.#descriptor, { type: this.type, longestMessage });
+    return this.#stream;
+  }
+
+  async close(): Promise<void> {
+    if (this.#stream === undefined) this.#descriptor.close();
+    else this.#stream.closeWhenDelivered();
+  }
+
+  /** SO_ERROR, which reading clears; 0 is none. */
+  #pendingError(): number {
+    const { libc, fd } = this.#descriptor;
+    const value = new Int32Array(1);
+    const bytes = new Uint8Array(value.buffer);
+    check(libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, bytes), { syscall: 'getsockopt' });
+    return value[0] ?? 0;
+  }
+
+  #set(option: number, value: Uint8Array): void {
+    const { libc, fd } = this.#descriptor;
+    check(libc.setsockopt(fd, AF_VSOCK, option, value), { syscall: 'setsockopt' });
+  }
+
+  #get(option: number, size: number): Uint8Array {
+    const { libc, fd } = this.#descriptor;
+    const value = new Uint8Array(size);
+    check(libc.getsockopt(fd, AF_VSOCK, option, value), { syscall: 'getsockopt' });
+    return value;
+  }
+
+  #size(option: number): number {
+    const value = this.#get(option, u64.size);
+    return Number(u64.read(new DataView(value.buffer), 0));
+  }
+}
+
+function encodeAddress({ cid, port }: VsockAddress): Uint8Array {
+  return sockaddr_vm.encode({ svm_family: AF_VSOCK, svm_port: port, svm_cid: cid });
+}
+
+function decodeAddress(bytes: Uint8Array): VsockAddress {
+  const { svm_cid, svm_port } = sockaddr_vm.decode(bytes);
+  return { cid: svm_cid, port: svm_port };
+}
+
+/** @param ms milliseconds. */
+function encodeTimeout(ms: number): Uint8Array {
+  const microseconds = Math.round((ms % 1000) * 1000);
+  return timeval64.encode({ tv_sec: BigInt(Math.trunc(ms / 1000)), tv_usec: BigInt(microseconds) });
+}
+
+function decodeTimeout(bytes: Uint8Array): number {
+  const { tv_sec, tv_usec } = timeval64.decode(bytes);
+  return Number(tv_sec) * 1000 + Number(tv_usec) / 1000;
+}

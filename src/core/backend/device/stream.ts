@@ -1,0 +1,210 @@
+/** Joins a connected socket to a stream of Node. */
+import { Duplex } from 'node:stream';
+import { errnoOf, SystemError } from '../../abi/errno.js';
+import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
+import type { SocketType, VsockStream } from '../port.js';
+import type { Descriptor } from './descriptor.js';
+import { systemError } from './errors.js';
+
+const SHUT_WR = 1;
+const MSG_TRUNC = 0x20;
+const MSG_NOSIGNAL = 0x4000;
+const EAGAIN = errnoOf('EAGAIN', 'linux');
+const EPIPE = errnoOf('EPIPE', 'linux');
+const ENOTCONN = errnoOf('ENOTCONN', 'linux');
+
+/** Memory that received bytes are put into, bytes; less than the second number of it left, and a new one is made. */
+const POOL = 1 << 20;
+const LEAST_ROOM = 1 << 16;
+/** Pieces that are received one after the other before other events get their turn. */
+const PIECES_A_TURN = 16;
+
+export interface JoinOptions {
+  type: SocketType;
+  /** The longest message that can arrive, bytes. */
+  longestMessage: number;
+}
+
+export class SocketStream implements VsockStream {
+  readonly duplex: Duplex;
+  readonly hungUp: Promise<void>;
+  readonly ended: Promise<void>;
+  readonly #descriptor: Descriptor;
+  readonly #type: SocketType;
+  readonly #longestMessage: number;
+  #hangUp: () => void = () => undefined;
+  #settle: (error: SystemError | undefined) => void = () => undefined;
+  #pool = Buffer.alloc(0);
+  /** The reader takes more. */
+  #wanted = false;
+  /** What the socket had no room for, and whom to tell when it had. */
+  #unsent: { bytes: Uint8Array; done: () => void } | undefined;
+  #inputEnded = false;
+  #outputEnded = false;
+  #finished = false;
+  #error: SystemError | undefined;
+
+  constructor(descriptor: Descriptor, { type, longestMessage }: JoinOptions) {
+    this.#descriptor = descriptor;
+    this.#type = type;
+    this.#longestMessage = longestMessage;
+    this.hungUp = new Promise((resolve) => {
+      this.#hangUp = resolve;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
+    this.ended.catch(() => undefined);
+    this.duplex = this.#makeDuplex();
+    descriptor.onEvent = (events) => this.#happened(events);
+    this.#probeHangUp();
+  }
+
+  /** Nothing more is sent than what was written; all is over once the reader has what the peer sent. */
+  closeWhenDelivered(): void {
+    this.#inputEnded = true;
+    this.#finishWhenOver();
+  }
+
+  #makeDuplex(): Duplex {
+    return new Duplex({
+      allowHalfOpen: true,
+      readableObjectMode: this.#type !== 'stream',
+      writableHighWaterMark: POOL,
+      readableHighWaterMark: this.#type === 'stream' ? POOL : 16,
+      read: () => {
+        this.#wanted = true;
+        this.#receive();
+      },
+      write: (chunk: Uint8Array, _encoding, done) => {
+        this.#unsent = { bytes: chunk, done: () => done() };
+        this.#send();
+      },
+      final: (done) => {
+        this.#shutDown();
+        done();
+      },
+      destroy: (error, done) => {
+        this.#finish();
+        done(error);
+      },
+    });
+  }
+
+  #happened(events: number): void {
+    this.#send();
+    this.#receive();
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) this.#probeHangUp();
+  }
+
+  #send(): void {
+    while (this.#unsent !== undefined && !this.#finished) {
+      const { bytes, done } = this.#unsent;
+      const { fd, libc } = this.#descriptor;
+      const sent = libc.send(fd, bytes, MSG_NOSIGNAL);
+      if (sent === -EAGAIN) return;
+      if (sent < 0) this.#sendFailed(-sent);
+      else if (this.#type === 'stream' && sent < bytes.length) {
+        this.#unsent = { bytes: bytes.subarray(sent), done };
+        continue;
+      }
+      this.#unsent = undefined;
+      done();
+    }
+  }
+
+  /** What was written is lost, which `ended` tells; what the peer has said before can still be read. */
+  #sendFailed(errno: number): void {
+    const gone = errno === EPIPE || errno === ENOTCONN;
+    const message = gone ? 'the peer closed before it had taken all bytes' : undefined;
+    this.#fail(
+      gone
+        ? new SystemError('EPIPE', { syscall: 'send', message })
+        : systemError(errno, { syscall: 'send' }),
+    );
+    this.#inputEnded = true;
+    this.#hangUp();
+    this.#finishWhenOver();
+  }
+
+  #shutDown(): void {
+    if (!this.#inputEnded && !this.#finished && this.#type !== 'dgram') {
+      // A connection that is over already needs none.
+      this.#descriptor.libc.shutdown(this.#descriptor.fd, SHUT_WR);
+    }
+    this.#inputEnded = true;
+    this.#finishWhenOver();
+  }
+
+  #receive(): void {
+    for (let pieces = 1; this.#wanted && !this.#outputEnded && !this.#finished; pieces++) {
+      const length = this.#type === 'stream' ? this.#receiveBytes() : this.#receiveMessage();
+      if (length === -EAGAIN) return;
+      if (length <= 0) {
+        this.#outputOver(-length);
+        return;
+      }
+      if (pieces === PIECES_A_TURN) {
+        setImmediate(() => this.#receive());
+        return;
+      }
+    }
+  }
+
+  #receiveBytes(): number {
+    if (this.#pool.length < LEAST_ROOM) this.#pool = Buffer.allocUnsafeSlow(POOL);
+    const { fd, libc } = this.#descriptor;
+    const length = libc.recv(fd, this.#pool, 0);
+    if (length > 0) {
+      const piece = this.#pool.subarray(0, length);
+      this.#pool = this.#pool.subarray(length);
+      this.#wanted = this.duplex.push(piece);
+    }
+    return length;
+  }
+
+  #receiveMessage(): number {
+    if (this.#pool.length === 0) this.#pool = Buffer.allocUnsafeSlow(this.#longestMessage);
+    const { fd, libc } = this.#descriptor;
+    const length = libc.recv(fd, this.#pool, MSG_TRUNC);
+    if (length > this.#pool.length) return -errnoOf('EMSGSIZE', 'linux');
+    if (length > 0) this.#wanted = this.duplex.push(Buffer.from(this.#pool.subarray(0, length)));
+    return length;
+  }
+
+  /** The peer has said all, or the connection is broken. */
+  #outputOver(errno: number): void {
+    if (errno !== 0 && errno !== ENOTCONN) this.#fail(systemError(errno, { syscall: 'recv' }));
+    this.#outputEnded = true;
+    this.duplex.push(null);
+    this.#probeHangUp();
+    this.#finishWhenOver();
+  }
+
+  /** Sending nothing asks whether the peer takes anything. */
+  #probeHangUp(): void {
+    if (this.#finished || this.#inputEnded || this.#type === 'dgram') return;
+    const { fd, libc } = this.#descriptor;
+    const result = libc.send(fd, new Uint8Array(0), MSG_NOSIGNAL);
+    if (result < 0 && result !== -EAGAIN) this.#hangUp();
+  }
+
+  #fail(error: SystemError): void {
+    this.#error ??= error;
+  }
+
+  #finishWhenOver(): void {
+    if (this.#inputEnded && this.#unsent === undefined && this.#outputEnded) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#descriptor.onEvent = undefined;
+    this.#descriptor.close();
+    this.#hangUp();
+    this.#settle(this.#error);
+    this.#unsent?.done();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Calls that wait by their nature (an ioctl that runs a vCPU or waits for an event) are made on a thread of their own.
+ * A signal ends them early, which the node sees as the system would have it: the call fails with EINTR.
+ *
+ * The signal is SIGURG: it is ignored where nobody handles it, and nothing else in the process uses it.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type Koffi, loadKoffi } from './koffi.js';
+import type { IoctlArgument } from './libc.js';
+
+const SIGURG = process.platform === 'linux' ? 23 : 16;
+/** How often the signal is sent until the call has ended: one that comes before the call waits does nothing. */
+const SIGNAL_EVERY_MS = 5;
+
+/** What the thread is asked. */
+export interface BlockingCall {
+  fd: number;
+  request: number;
+  argument: IoctlArgument;
+}
+
+/** What it says: once who it is, then the result of each call and what its argument has become. */
+export type BlockingAnswer =
+  | { thread: bigint }
+  | { result: number; argument: IoctlArgument }
+  | { failure: unknown };
+
+export interface BlockingOptions {
+  signal?: AbortSignal | undefined;
+  /** Milliseconds; the call is then ended as by the signal. */
+  timeoutMs?: number | undefined;
+}
+
+interface Thread {
+  worker: Worker;
+  /** pthread_t. */
+  id: bigint;
+}
+
+/** Threads that wait for work. */
+const idle: Thread[] = [];
+
+/**
+ * ioctl(2) on another thread. Its result, or a negated errno: -EINTR when it was ended by the signal or the time-out.
+ * `argument` is filled in when the call has ended, and must not be used before.
+ * @throws NativeMissingError
+ */
+export async function blockingIoctl(
+  fd: number,
+  request: number,
+  argument: IoctlArgument,
+  options: BlockingOptions = {},
+): Promise<number> {
+  const koffi = await loadKoffi();
+  const thread = idle.pop() ?? (await startThread(koffi));
+  thread.worker.ref();
+  const stopSignals = interruptOn(koffi, thread, options);
+  try {
+    const answer = await ask(thread.worker, { fd, request, argument });
+    if ('failure' in answer) throw answer.failure;
+    if (!('result' in answer)) throw new Error('a thread for system calls said who it is twice');
+    if (typeof argument === 'object') argument.set(answer.argument as Uint8Array);
+    return answer.result;
+  } finally {
+    stopSignals();
+    thread.worker.unref();
+    idle.push(thread);
+  }
+}
+
+/** Ends the threads that are idle. */
+export async function endThreads(): Promise<void> {
+  await Promise.all(idle.splice(0).map(({ worker }) => worker.terminate()));
+}
+
+async function startThread(koffi: Koffi): Promise<Thread> {
+  handleSignal(koffi);
+  const worker = new Worker(workerProgram());
+  const answer = await nextAnswer(worker);
+  if ('failure' in answer) throw answer.failure;
+  if (!('thread' in answer)) throw new Error('a thread for system calls did not say who it is');
+  return { worker, id: answer.thread };
+}
+
+/** In a bundle the thread's program lies beside it as blocking.cjs. */
+function workerProgram(): string {
+  const bundled = join(import.meta.dirname, 'blocking.cjs');
+  return existsSync(bundled) ? bundled : join(import.meta.dirname, 'blocking-worker.js');
+}
+
+function ask(worker: Worker, call: BlockingCall): Promise<BlockingAnswer> {
+  const answer = nextAnswer(worker);
+  worker.postMessage(call);
+  return answer;
+}
+
+function nextAnswer(worker: Worker): Promise<BlockingAnswer> {
+  return new Promise((resolve, reject) => {
+    const settle = (action: () => void) => {
+      worker.off('message', answered);
+      worker.off('error', failed);
+      action();
+    };
+    const answered = (answer: BlockingAnswer) => settle(() => resolve(answer));
+    const failed = (error: unknown) => settle(() => reject(error));
+    worker.on('message', answered);
+    worker.on('error', failed);
+  });
+}
+
+/** Sends the thread the signal when it is to stop waiting, again and again until it has. */
+function interruptOn(koffi: Koffi, thread: Thread, { signal, timeoutMs }: BlockingOptions) {
+  const kill = koffi.load(null).func('int pthread_kill(uintptr_t thread, int signal)');
+  let again: NodeJS.Timeout | undefined;
+  const interrupt = () => {
+    kill(thread.id, SIGURG);
+    again ??= setInterval(() => kill(thread.id, SIGURG), SIGNAL_EVERY_MS);
+  };
+  const late = timeoutMs === undefined ? undefined : setTimeout(interrupt, timeoutMs);
+  signal?.addEventListener('abort', interrupt);
+  if (signal?.aborted) interrupt();
+  return () => {
+    clearTimeout(late);
+    clearInterval(again);
+    signal?.removeEventListener('abort', interrupt);
+  };
+}
+
+let handled = false;
+
+/** A handler makes the signal end a system call; this one is a function of libc that does nothing with its number. */
+function handleSignal(koffi: Koffi): void {
+  if (handled) return;
+  handled = true;
+  const library = koffi.load(null);
+  library.func('void *signal(int signal, uintptr_t handler)')(SIGURG, library.symbol('abs'));
+  library.func('int siginterrupt(int signal, int flag)')(SIGURG, 1);
+}
