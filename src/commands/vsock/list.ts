@@ -44,8 +44,16 @@ export default class VsockList extends VmmctlCommand<typeof VsockList> {
 const COLUMNS = [
   { name: 'type', text: (row: SocketRecord) => row.type },
   { name: 'state', text: (row: SocketRecord) => row.state },
-  { name: 'recv-q', align: 'right' as const, text: (row: SocketRecord) => String(row.recvQueue) },
-  { name: 'send-q', align: 'right' as const, text: (row: SocketRecord) => String(row.sendQueue) },
+  {
+    name: 'recv-q',
+    align: 'right' as const,
+    text: (row: SocketRecord) => String(row.recvQueue ?? '-'),
+  },
+  {
+    name: 'send-q',
+    align: 'right' as const,
+    text: (row: SocketRecord) => String(row.sendQueue ?? '-'),
+  },
   {
     name: 'credit',
     align: 'right' as const,

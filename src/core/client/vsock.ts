@@ -21,7 +21,7 @@ const RETRY_PAUSE_MS = 100;
 
 /**
  * The number behind a CID as it is written: a number, a VM's name, `host`, `local` or `any`.
- * @throws SystemError EINVAL for a number that is no CID, ENOENT for a name that no VM has.
+ * @throws SystemError EINVAL for a number that is no CID, ENOENT for a name that no VM has, also where VMs have none.
  */
 export async function resolveCid(backend: Backend, text: string): Promise<number> {
   if (/^\d+$/.test(text)) {
@@ -33,9 +33,9 @@ export async function resolveCid(backend: Backend, text: string): Promise<number
   if (text === 'local') return VMADDR_CID_LOCAL;
   if (text === 'any') return VMADDR_CID_ANY;
   if (backend.management === undefined) {
-    throw new SystemError('EINVAL', {
-      message: `'${text}' is not a CID`,
-      hint: 'this backend has no names of VMs; give a number, host or local',
+    throw new SystemError('ENOENT', {
+      message: `'${text}' is not a CID, and the backend '${backend.uri}' has no names of VMs`,
+      hint: 'give a number, host or local',
     });
   }
   const { cid } = await backend.management.vm(text);
@@ -63,7 +63,8 @@ export interface ConnectRequest {
 
 /**
  * Connects a socket.
- * @throws SystemError EHOSTUNREACH when no machine has the CID, ECONNRESET when it refuses, ETIMEDOUT when it is
+ * @throws SystemError EHOSTUNREACH when no machine has the CID, ENODEV when nothing carries packets to any such CID
+ *   (no transport is loaded, or none for CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is
  *   silent or the time to retry is over; others as the socket gives them.
  */
 export async function connectVsock(
@@ -73,8 +74,8 @@ export async function connectVsock(
 ): Promise<VsockSocket> {
   const { retryMs, timeoutMs } = request;
   if (retryMs === undefined) {
-    return attempt(machine, request, timeoutMs, options).catch((error) => {
-      throw describe(error, request);
+    return attempt(machine, request, timeoutMs, options).catch(async (error) => {
+      throw await describe(machine, error, request);
     });
   }
   const patience = Math.min(retryMs, timeoutMs ?? retryMs);
@@ -85,7 +86,7 @@ export async function connectVsock(
       const limit = Math.max(1, Math.min(left, VSOCK_DEFAULT_CONNECT_TIMEOUT_MS));
       return await attempt(machine, request, limit, options);
     } catch (error) {
-      if (!isTemporary(error)) throw describe(error, request);
+      if (!isTemporary(error)) throw await describe(machine, error, request);
       if (left <= RETRY_PAUSE_MS) throw outOfPatience(error, request, patience);
       await pause(RETRY_PAUSE_MS, options.signal);
     }
@@ -120,15 +121,22 @@ function isFromConnect(error: unknown): error is SystemError {
   return error instanceof SystemError && error.syscall === 'connect';
 }
 
-function describe(error: unknown, { name, address, localPort }: ConnectRequest): unknown {
+async function describe(
+  machine: Machine,
+  error: unknown,
+  { name, address, localPort }: ConnectRequest,
+): Promise<unknown> {
   if (!isFromConnect(error)) return describeBind(error, localPort ?? VMADDR_PORT_ANY);
   const to = `${name}:${address.port}`;
   if (error.code === 'ENODEV') {
-    return new SystemError('EHOSTUNREACH', {
-      message: `no machine has the CID of ${to}`,
-      hint: "'vmmctl list' shows the VMs and their CIDs",
-      cause: error,
-    });
+    return (
+      (await missingTransport(machine, address.cid, error)) ??
+      new SystemError('EHOSTUNREACH', {
+        message: `no machine has the CID of ${to}`,
+        hint: "'vmmctl list' shows the VMs and their CIDs",
+        cause: error,
+      })
+    );
   }
   const words: Partial<Record<ErrorCode, string>> = {
     ECONNRESET: `${to} refuses the connection: nothing listens there`,
@@ -139,6 +147,28 @@ function describe(error: unknown, { name, address, localPort }: ConnectRequest):
   return message === undefined
     ? error
     : new SystemError(error.code, { message, hint, cause: error.cause });
+}
+
+/** ENODEV also says that the kernel has nothing that carries packets to such a CID. */
+async function missingTransport(
+  machine: Machine,
+  cid: number,
+  cause: SystemError,
+): Promise<SystemError | undefined> {
+  if (cid === VMADDR_CID_LOCAL) {
+    return new SystemError('ENODEV', {
+      message: 'this machine has no vsock transport for itself (CID 1)',
+      hint: "load it with 'modprobe vsock_loopback'",
+      cause: cause.cause,
+    });
+  }
+  const own = await machine.localCid().catch(() => VMADDR_CID_ANY);
+  if (own !== VMADDR_CID_ANY) return undefined;
+  return new SystemError('ENODEV', {
+    message: 'this machine has no vsock transport',
+    hint: "'vmmctl doctor' says which one to load",
+    cause: cause.cause,
+  });
 }
 
 function outOfPatience(

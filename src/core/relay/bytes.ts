@@ -8,6 +8,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 /** How much is read from a file at once, bytes. */
 const FILE_CHUNK = 262144;
+/** How much is read from a source that fills our memory, bytes. */
+const BUFFER_SIZE = 1 << 20;
 /** Pieces of a file after which other events get their turn. */
 const PIECES_A_TURN = 16;
 /** How long a writer that has not said that it is finished may pause and still count as having more, milliseconds. */
@@ -73,6 +75,33 @@ export class FileSink implements Sink {
   }
 
   async end(): Promise<void> {}
+}
+
+/** Reads into the given memory: how many bytes came, or 0 at the end and when the signal aborts. */
+export type ReadInto = (into: Uint8Array, options: { signal: AbortSignal }) => Promise<number>;
+
+/** A source that needs no new memory for each piece. */
+export class BufferSource implements Source {
+  readonly #read: ReadInto;
+
+  constructor(read: ReadInto) {
+    this.#read = read;
+  }
+
+  async pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
+    const buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+    for (let pieces = 1; !stop.aborted; pieces++) {
+      const length = await this.#read(buffer, { signal: stop });
+      if (length === 0) return;
+      moved(length);
+      await sink.write(buffer.subarray(0, length));
+      if (pieces % PIECES_A_TURN === 0) await turn();
+    }
+  }
+
+  async hasMore(): Promise<boolean> {
+    return (await this.#read(new Uint8Array(1), { signal: AbortSignal.timeout(PATIENCE_MS) })) > 0;
+  }
 }
 
 export class StreamSource implements Source {

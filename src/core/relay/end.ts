@@ -5,8 +5,17 @@ import { Socket as NetSocket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
-import type { VsockSocket } from '../backend/port.js';
-import { FileSink, FileSource, type Sink, type Source, StreamSink, StreamSource } from './bytes.js';
+import type { VsockSocket, VsockStream } from '../backend/port.js';
+import {
+  BufferSource,
+  type Explain,
+  FileSink,
+  FileSource,
+  type Sink,
+  type Source,
+  StreamSink,
+  StreamSource,
+} from './bytes.js';
 
 export interface End {
   readonly source: Source;
@@ -173,7 +182,8 @@ export function streamEnd(stream: Duplex): End {
 
 /** A vsock connection. A failure of the stream that leads to it says little; how the connection ended says more. */
 export async function vsockEnd(socket: VsockSocket): Promise<End> {
-  const { duplex, hungUp, ended } = await socket.stream();
+  const stream = await socket.stream();
+  const { duplex, hungUp, ended } = stream;
   const explain = async (error: unknown): Promise<never> => {
     await ended;
     throw error;
@@ -182,7 +192,7 @@ export async function vsockEnd(socket: VsockSocket): Promise<End> {
     socket.close().catch(() => undefined);
   };
   return {
-    source: new StreamSource(duplex, explain),
+    source: sourceOf(stream, explain),
     sink: new StreamSink(duplex, explain),
     hungUp,
     takesAll: true,
@@ -193,6 +203,11 @@ export async function vsockEnd(socket: VsockSocket): Promise<End> {
       close();
     },
   };
+}
+
+function sourceOf(stream: VsockStream, explain: Explain): Source {
+  if (stream.read === undefined) return new StreamSource(stream.duplex, explain);
+  return new BufferSource((into, options) => stream.read?.(into, options) ?? Promise.resolve(0));
 }
 
 /**

@@ -4,11 +4,14 @@
  */
 import { join } from 'node:path';
 import t from 'tap';
+import * as linuxSocket from '../../../src/core/abi/linux-socket.js';
+import * as sockDiag from '../../../src/core/abi/sock-diag.js';
 import * as virtioVsock from '../../../src/core/abi/virtio-vsock.js';
 import * as vmSockets from '../../../src/core/abi/vm-sockets.js';
 import * as vmm from '../../../src/core/abi/vmm.js';
 import * as vmmExit from '../../../src/core/abi/vmm-exit.js';
 import * as vmmctl from '../../../src/core/abi/vmmctl.js';
+import * as reactor from '../../../src/core/native/reactor.js';
 import { AbiProgram, compareWithCompiler } from '../../helpers/c-abi.js';
 import type { ComparedLayout } from '../../helpers/golden.js';
 import { requireFile, requireTool } from '../../helpers/requires.js';
@@ -146,6 +149,40 @@ const LINUX: LinuxHeader[] = [
       ...['VIRTIO_VSOCK_OP_CREDIT_REQUEST', 'VIRTIO_VSOCK_SHUTDOWN_RCV'],
       ...['VIRTIO_VSOCK_SHUTDOWN_SEND', 'VIRTIO_VSOCK_SEQ_EOM', 'VIRTIO_VSOCK_SEQ_EOR'],
     ),
+  },
+  {
+    header: 'linux/vm_sockets_diag.h',
+    layouts: [sockDiag.vsock_diag_req, sockDiag.vsock_diag_msg],
+    numbers: {},
+  },
+  {
+    header: 'linux/netlink.h',
+    layouts: [sockDiag.nlmsghdr],
+    numbers: pick(
+      sockDiag,
+      ...['AF_NETLINK', 'NETLINK_SOCK_DIAG', 'NLMSG_ERROR', 'NLMSG_DONE'],
+      ...['NLM_F_REQUEST', 'NLM_F_DUMP'],
+    ),
+  },
+  {
+    header: 'linux/sock_diag.h',
+    layouts: [],
+    numbers: pick(sockDiag, 'SOCK_DIAG_BY_FAMILY'),
+  },
+  {
+    header: 'netinet/tcp.h',
+    layouts: [],
+    numbers: pick(
+      sockDiag,
+      ...['TCP_ESTABLISHED', 'TCP_SYN_SENT', 'TCP_CLOSE', 'TCP_LISTEN', 'TCP_CLOSING'],
+    ),
+  },
+  { header: 'linux/time_types.h', layouts: [vmSockets.timeval64], numbers: {} },
+  { header: 'sys/syscall.h', layouts: [], numbers: linuxSocket },
+  {
+    header: 'sys/epoll.h',
+    layouts: [],
+    numbers: pick(reactor, 'EPOLLIN', 'EPOLLOUT', 'EPOLLERR', 'EPOLLHUP', 'EPOLLRDHUP'),
   },
   { header: 'linux/vhost.h', layouts: [], numbers: {} },
 ];

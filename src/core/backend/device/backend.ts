@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { isErrorCode, SystemError } from '../../abi/errno.js';
 import { u32 } from '../../abi/layout.js';
-import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../../abi/vm-sockets.js';
+import { IOCTL_VM_SOCKETS_GET_LOCAL_CID, VMADDR_CID_ANY } from '../../abi/vm-sockets.js';
 import { endThreads } from '../../native/blocking.js';
 import { type Libc, loadLibc } from '../../native/libc.js';
 import { Reactor } from '../../native/reactor.js';
@@ -13,12 +13,15 @@ import type {
   Machine,
   MachineName,
   OpenOptions,
+  SocketRecord,
   SocketType,
   VsockSocket,
 } from '../port.js';
 import type { SocketSystem } from './descriptor.js';
+import { dumpSockets } from './diag.js';
 import { check, native } from './errors.js';
 import { openNode, type Trace } from './node.js';
+import { findSockets } from './proc.js';
 import { DeviceSocket } from './socket.js';
 import { sysctl } from './sysctl.js';
 
@@ -88,6 +91,19 @@ class DeviceMachine implements Machine {
     }
   }
 
+  async diag(): Promise<SocketRecord[]> {
+    onlyLinux();
+    const cid = await this.localCid().catch(() => VMADDR_CID_ANY);
+    const owner = cid === VMADDR_CID_ANY ? null : cid;
+    try {
+      return dumpSockets(this.#libc, owner);
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.code !== 'ENOENT') throw error;
+      this.#trace?.('vsock_diag = ENOENT, looking through /proc');
+      return findSockets(this.#libc, owner);
+    }
+  }
+
   async close(): Promise<void> {
     const system = await this.#system?.catch(() => undefined);
     system?.reactor.close();
@@ -95,14 +111,17 @@ class DeviceMachine implements Machine {
   }
 }
 
+function onlyLinux(): void {
+  if (process.platform === 'linux') return;
+  throw new SystemError('EAFNOSUPPORT', {
+    syscall: 'socket',
+    message: `vsock sockets of ${process.platform} are not known to vmmctl`,
+    hint: 'use the simulated host: --backend sim',
+  });
+}
+
 async function startSockets(libc: Libc): Promise<SocketSystem> {
-  if (process.platform !== 'linux') {
-    throw new SystemError('EAFNOSUPPORT', {
-      syscall: 'socket',
-      message: `vsock sockets of ${process.platform} are not known to vmmctl`,
-      hint: 'use the simulated host: --backend sim',
-    });
-  }
+  onlyLinux();
   const reactor = await Reactor.start();
   if (typeof reactor !== 'number') return { libc, reactor };
   check(reactor, { syscall: 'epoll_create1' });

@@ -51,7 +51,7 @@ export class Descriptor {
       if (signal?.aborted) throw new SystemError('EINTR', details);
       const result = call(this.fd);
       if (!again.includes(result)) return check(result, details);
-      await this.#nextEvent(signal);
+      await this.nextEvent(signal);
     }
   }
 
@@ -64,7 +64,7 @@ export class Descriptor {
   }
 
   /** Resolves at the next event, or when the signal aborts or the descriptor is closed. */
-  #nextEvent(signal: AbortSignal | undefined): Promise<void> {
+  nextEvent(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         signal?.removeEventListener('abort', wake);

@@ -1,6 +1,7 @@
 /** AF_VSOCK sockets of the kernel, as the port has them. Linux; never blocks a thread. */
 import { errnoOf, SystemError } from '../../abi/errno.js';
 import { u64 } from '../../abi/layout.js';
+import { SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from '../../abi/linux-socket.js';
 import {
   AF_VSOCK,
   SO_VM_SOCKETS_BUFFER_MAX_SIZE,
@@ -18,15 +19,12 @@ import type {
   VsockSocket,
   VsockStream,
 } from '../port.js';
+import { decodeAddress, encodeAddress, SOCK_TYPES } from './address.js';
 import { Descriptor, type SocketSystem } from './descriptor.js';
 import { check } from './errors.js';
 import { SocketStream } from './stream.js';
 
-const SOCK_TYPES: Readonly<Record<SocketType, number>> = { stream: 1, dgram: 2, seqpacket: 5 };
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_ERROR = 4;
+const EAFNOSUPPORT = errnoOf('EAFNOSUPPORT', 'linux');
 const EAGAIN = errnoOf('EAGAIN', 'linux');
 const EINPROGRESS = errnoOf('EINPROGRESS', 'linux');
 const ENOTCONN = errnoOf('ENOTCONN', 'linux');
@@ -55,8 +53,15 @@ export class DeviceSocket implements VsockSocket {
    */
   static create(system: SocketSystem, type: SocketType): DeviceSocket {
     const flags = SOCK_TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    const fd = check(system.libc.socket(AF_VSOCK, flags, 0), { syscall: 'socket' });
-    return new DeviceSocket(system, type, fd);
+    const fd = system.libc.socket(AF_VSOCK, flags, 0);
+    if (fd === -EAFNOSUPPORT) {
+      throw new SystemError('EAFNOSUPPORT', {
+        syscall: 'socket',
+        message: 'the kernel has no vsock sockets',
+        hint: "load them with 'modprobe vsock'; 'vmmctl doctor' tells more",
+      });
+    }
+    return new DeviceSocket(system, type, check(fd, { syscall: 'socket' }));
   }
 
   async bind(address: VsockAddress): Promise<void> {
@@ -161,15 +166,6 @@ export class DeviceSocket implements VsockSocket {
     const value = this.#get(option, u64.size);
     return Number(u64.read(new DataView(value.buffer), 0));
   }
-}
-
-function encodeAddress({ cid, port }: VsockAddress): Uint8Array {
-  return sockaddr_vm.encode({ svm_family: AF_VSOCK, svm_port: port, svm_cid: cid });
-}
-
-function decodeAddress(bytes: Uint8Array): VsockAddress {
-  const { svm_cid, svm_port } = sockaddr_vm.decode(bytes);
-  return { cid: svm_cid, port: svm_port };
 }
 
 /** @param ms milliseconds. */

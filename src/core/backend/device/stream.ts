@@ -1,14 +1,12 @@
 /** Joins a connected socket to a stream of Node. */
 import { Duplex } from 'node:stream';
 import { errnoOf, SystemError } from '../../abi/errno.js';
+import { MSG_NOSIGNAL, MSG_TRUNC, SHUT_WR } from '../../abi/linux-socket.js';
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
-import type { SocketType, VsockStream } from '../port.js';
+import type { CallOptions, SocketType, VsockStream } from '../port.js';
 import type { Descriptor } from './descriptor.js';
 import { systemError } from './errors.js';
 
-const SHUT_WR = 1;
-const MSG_TRUNC = 0x20;
-const MSG_NOSIGNAL = 0x4000;
 const EAGAIN = errnoOf('EAGAIN', 'linux');
 const EPIPE = errnoOf('EPIPE', 'linux');
 const ENOTCONN = errnoOf('ENOTCONN', 'linux');
@@ -65,6 +63,18 @@ export class SocketStream implements VsockStream {
   closeWhenDelivered(): void {
     this.#inputEnded = true;
     this.#finishWhenOver();
+  }
+
+  /** Once the duplex is read from, this has no more part in it. */
+  async read(into: Uint8Array, { signal }: CallOptions = {}): Promise<number> {
+    while (!this.#outputEnded && !this.#finished && !signal?.aborted) {
+      const { fd, libc } = this.#descriptor;
+      const length = libc.recv(fd, into, 0);
+      if (length > 0) return length;
+      if (length === -EAGAIN) await this.#descriptor.nextEvent(signal);
+      else this.#outputOver(-length);
+    }
+    return 0;
   }
 
   #makeDuplex(): Duplex {
