@@ -3,6 +3,7 @@
  * next ends at once. At the end the signal is raised again without a handler, so that the shell sees of what
  * the process died.
  */
+import { setMaxListeners } from 'node:events';
 import { constants } from 'node:os';
 import { STATUS } from './errors.js';
 
@@ -15,6 +16,11 @@ export class Interrupts {
   readonly #controller = new AbortController();
   #received: EndingSignal | undefined;
   #delegate: ((signal: EndingSignal) => void) | undefined;
+
+  constructor() {
+    // Each connection that is served listens to it; there is no number of them that is too many.
+    setMaxListeners(0, this.signal);
+  }
 
   /** Aborted by the first signal. */
   get signal(): AbortSignal {

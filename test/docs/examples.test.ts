@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { requireTool } from '../helpers/requires.js';
-import { allExamples } from './examples.js';
+import { allExamples, isForDevice } from './examples.js';
 import { Place, type Ran } from './place.js';
 import { PLANS, type Plan } from './plans.js';
 
@@ -14,7 +14,7 @@ const examples = await allExamples();
 
 for (const [line, places] of examples) {
   const plan = PLANS[line] ?? {};
-  if (plan.elsewhere !== undefined) continue;
+  if (plan.elsewhere !== undefined || isForDevice(line)) continue;
   t.test(`${line} (${places.join(', ')})`, { buffered: true }, async (t) => {
     if (!(plan.needs ?? []).every((tool) => requireTool(t, tool))) return;
     const place = new Place();

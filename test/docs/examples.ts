@@ -21,6 +21,11 @@ export async function allExamples(): Promise<Map<string, string[]>> {
   return examples;
 }
 
+/** Whether it uses this machine's own nodes and sockets: it is run in a lab. */
+export function isForDevice(line: string): boolean {
+  return /(-b|--backend|VMMCTL_BACKEND)[ =]device/.test(line);
+}
+
 /** The lines of blocks that begin with ```sh. */
 export function shellBlocks(markdown: string): string[] {
   const blocks = [...markdown.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text = '']) => text);

@@ -112,6 +112,10 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     background: 'vmmctl --in web1 vsock listen 22 --keep-open --exec cat',
     out: /^SSH-2\.0-/m,
   },
+  'vmmctl vsock ping local 5000': {
+    background: 'vmmctl vsock listen 5000 --keep-open',
+    out: /^4 of 4 open/m,
+  },
   'vmmctl vsock ping web1 7000': { background: ECHO, out: /^4 of 4 open/m },
   'vmmctl vsock ping web1 7000 --count 1 --timeout 500ms --quiet': { background: ECHO },
   'vmmctl vsock ping web1 7000 -c 100 -i 0s --json | jq .minMs': { ...JQ, background: ECHO },
