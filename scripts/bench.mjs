@@ -1,5 +1,5 @@
-// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections]`: measures vmmctl side by side with
-// its peers, in one run. Prints a table of ratios and writes bench-results.json. Nothing here passes or fails.
+// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,uml]`: measures vmmctl side by side
+// with its peers, in one run. Prints a table of ratios and writes bench-results.json. Nothing here passes or fails.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
 import {
@@ -16,6 +16,7 @@ import {
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchUml, hasUml } from './bench-uml.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
 process.chdir(root);
@@ -24,7 +25,10 @@ const { values: given } = parseArgs({
   options: {
     size: { type: 'string', default: '1G' },
     rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'start,stream,round,vms,connections' },
+    only: {
+      type: 'string',
+      default: `start,stream,round,vms,connections${hasUml() ? ',uml' : ''}`,
+    },
   },
 });
 const SIZE =
@@ -313,6 +317,7 @@ const benches = {
   round: benchRound,
   vms: benchVms,
   connections: benchConnections,
+  uml: () => benchUml(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS }),
 };
 
 spawnSync(process.execPath, ['scripts/build.mjs', '--tests'], { stdio: 'inherit' });

@@ -65,6 +65,8 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   static guestView = false;
   /** `--timeout` bounds the whole command, not a step that the command names. */
   static bounded = false;
+  /** A simulated host that does not run is started for the command. */
+  static startsHost = true;
 
   /** Called by oclif. */
   static async run(this: CommandClass, argv: string[], config: unknown): Promise<number> {
@@ -130,6 +132,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
     this.#backend ??= this.invocation.connect(this.backendUri, {
       caller: { uid: this.flags.as?.uid, gid: this.flags.as?.gid, jail: this.flags.jail },
       trace: wantsTrace(this.io.env.DEBUG) ? (line) => this.#message(line) : undefined,
+      ...((this.constructor as typeof VmmctlCommand).startsHost ? {} : { start: false }),
     });
     return this.#backend;
   }

@@ -95,6 +95,9 @@ ENDPOINTS
   inspect          [VM and "devices", "exports", "counters", ...]
   destroy          {"destroyed":[NAME, ...]}
   host-version     {"product","version","revision","features":[...],"nodes":[{"path","version","detail"}]}
+  doctor           {"backend","machine","kernel","usable","checks":[{"system","name","state","code",
+                   "message","version","detail","facts":{...},"owner":{"mode","uid","gid","group"},
+                   "commands":[...],"hint"}, ...]}
   vsock list       [{"type","state","local":ADDRESS,"peer":ADDRESS,"recvQueue","sendQueue","credit",
                    "bufAlloc","owner"}, ...]; ADDRESS is {"cid","port"}
   vsock ping       {"sent","open","minMs","averageMs","maxMs","trips":[{"sequence","answer","ms"}]}

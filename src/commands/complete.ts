@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../cli/command.js';
 import { arg } from '../cli/flags.js';
 import { simulatorStatus } from '../core/backend/simulator/control.js';
-import { listVms } from '../core/client/vm.js';
+import { vmNames } from '../core/client/vm.js';
 import { simulatedHost } from './sim/host.js';
 
 const BUDGET_MS = 150;
@@ -29,7 +29,6 @@ export default class Complete extends VmmctlCommand<typeof Complete> {
       const { running } = await simulatorStatus(simulatedHost(this.backendUri));
       if (!running) return [];
     }
-    const vms = await listVms(await this.backend());
-    return vms.map((vm) => vm.name);
+    return vmNames(await this.backend());
   }
 }

@@ -1,6 +1,7 @@
 /** Values of the flags of `vmmctl create`. */
 import { CodeError, UsageError } from '../cli/errors.js';
 import { parseSize } from '../cli/parse.js';
+import type { Backend } from '../core/backend/port.js';
 
 const PAGE_SIZE = 4096;
 
@@ -8,6 +9,17 @@ const PAGE_SIZE = 4096;
 export function parseTransport(text: string): string {
   if (text === 'virtio') return text;
   throw new CodeError('EOPNOTSUPP', `no backend has the vsock transport '${text}'`, 'use virtio');
+}
+
+/** @throws CodeError EOPNOTSUPP on a backend whose VMs have no vsock of its own to choose. */
+export function checkTransport({ management, uri }: Backend): void {
+  if (management) return;
+  const message = `the backend '${uri}' has no vsock for VMs`;
+  throw new CodeError(
+    'EOPNOTSUPP',
+    message,
+    'leave --vsock-transport out, or use the simulated host: --backend sim',
+  );
 }
 
 /** Bytes of a VM's memory. @throws UsageError unless a multiple of the page size, and more than none. */

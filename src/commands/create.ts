@@ -1,14 +1,17 @@
 /** `vmmctl create`: makes a VM that stays, or one that lives as long as a command runs. */
 import { VmmctlCommand } from '../cli/command.js';
-import { STATUS, StatusError, UsageError } from '../cli/errors.js';
+import { reportOf, STATUS, StatusError, UsageError } from '../cli/errors.js';
 import { arg, flag, option, optionOr, options } from '../cli/flags.js';
 import { parseInteger, parseLabel } from '../cli/parse.js';
 import { FIRST_GUEST_CID, LAST_GUEST_CID } from '../core/abi/vm-sockets.js';
-import type { CreatedVm } from '../core/client/vm.js';
-import { createVm } from '../core/client/vm.js';
-import { parseMemory, parseTransport } from './create-values.js';
+import { type CreatedVm, createVm, type Hold } from '../core/client/vm.js';
+import { checkTransport, parseMemory, parseTransport } from './create-values.js';
 import { runProgram } from './run-program.js';
+import { vmBackend } from './vm-backend.js';
 import { vmName } from './vm-name.js';
+
+const WEAK_HOLD =
+  'this kernel has no destroy-on-close: the VM stays if vmmctl is killed (SIGKILL) before it ends';
 
 export default class Create extends VmmctlCommand<typeof Create> {
   static override summary = 'create a VM';
@@ -50,8 +53,8 @@ export default class Create extends VmmctlCommand<typeof Create> {
       helpValue: 'N',
       convert: parseInteger(FIRST_GUEST_CID, LAST_GUEST_CID),
     }),
-    'vsock-transport': optionOr('virtio', {
-      summary: 'what carries its vsock',
+    'vsock-transport': option({
+      summary: 'what carries its vsock; virtio when left out',
       helpValue: 'virtio|vmci',
       options: ['virtio', 'vmci'],
       convert: parseTransport,
@@ -68,26 +71,39 @@ export default class Create extends VmmctlCommand<typeof Create> {
     const created = await this.#create().catch((error) => {
       throw program === undefined ? error : new StatusError(STATUS.beforeCommand, error);
     });
-    this.verbose(`created ${created.vm.name}, CID ${created.vm.cid}`);
+    const { vm, hold } = created;
+    this.verbose(`created ${vm.name}${vm.cid === null ? '' : `, CID ${vm.cid}`}`);
     if (program === undefined) this.#print(created);
-    if (!created.hold) return;
+    if (!hold) return;
+    if (hold.by === 'client') this.note(WEAK_HOLD);
     try {
       if (program === undefined) await this.#untilEndOfInput();
       else await this.#runProgram(created);
     } finally {
-      const closing = created.hold.close();
       // The status of the program counts, also when the host is gone and the VM with it.
       await (program === undefined
-        ? closing
-        : closing.catch((error) => this.verbose(`the VM is gone: ${error.message}`)));
+        ? hold.close()
+        : hold.close().catch((e) => this.#sayOfEnd(hold, e)));
     }
+  }
+
+  /** One that the kernel ends is gone with whatever held it. */
+  #sayOfEnd(hold: Hold, error: unknown): void {
+    const { message } = reportOf(error);
+    if (hold.by === 'client') this.note(message);
+    else this.verbose(`the VM is gone: ${message}`);
   }
 
   async #create(): Promise<CreatedVm> {
     const { cpus, memory, cid, label, ephemeral } = this.flags;
+    const transport = this.flags['vsock-transport'];
     const labels = Object.fromEntries(label);
     const request = { name: this.args.name, cpus, memory, cid, labels, ephemeral };
-    const work = this.within(async (signal) => createVm(await this.backend(), request, { signal }));
+    const work = this.within(async (signal) => {
+      const backend = await vmBackend(this);
+      if (transport !== undefined) checkTransport(backend);
+      return createVm(backend, request, { signal });
+    });
     return this.progress(`creating ${this.args.name}`, work);
   }
 

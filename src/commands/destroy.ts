@@ -2,7 +2,9 @@
 import { VmmctlCommand } from '../cli/command.js';
 import { UsageError } from '../cli/errors.js';
 import { args, flag } from '../cli/flags.js';
-import { destroyVms, listVms } from '../core/client/vm.js';
+import { vmNames } from '../core/client/vm.js';
+import { destroyVms } from '../core/client/vm-destroy.js';
+import { vmBackend } from './vm-backend.js';
 import { vmName, withNearNames } from './vm-name.js';
 
 export default class Destroy extends VmmctlCommand<typeof Destroy> {
@@ -29,10 +31,8 @@ export default class Destroy extends VmmctlCommand<typeof Destroy> {
     if (!all && this.args.name.length === 0) {
       throw new UsageError('NAME is missing', 'name the VMs, or give --all');
     }
-    const backend = await this.backend();
-    const names = all
-      ? (await listVms(backend)).map((vm) => vm.name)
-      : [...new Set(this.args.name)];
+    const backend = await vmBackend(this);
+    const names = all ? await vmNames(backend) : [...new Set(this.args.name)];
     const failures: { name: string; error: unknown }[] = [];
     const destroyed = await destroyVms(
       backend,

@@ -1,14 +1,17 @@
 /** `vmmctl host-version`: who the host is. */
 import { VmmctlCommand } from '../cli/command.js';
 import { escapeControls } from '../cli/view/escape.js';
-import { SystemError } from '../core/abi/errno.js';
-import { probeNodes } from '../core/client/host.js';
+import type { HostVersion } from '../core/backend/port.js';
+import { hostVersion, probeNodes } from '../core/client/host.js';
+
+const NONE = '-';
 
 export default class HostVersionCommand extends VmmctlCommand<typeof HostVersionCommand> {
   static override summary = 'show who the host is';
   static override description =
     "The host's product, version, revision and features, and the nodes that answer; with --in those that the\n" +
-    'guest sees.';
+    'guest sees. With --backend device it is the hypervisor below this machine, or this machine itself where\n' +
+    'there is none.';
   static override examples = [
     { description: 'Who the host is', command: 'vmmctl host-version' },
     { description: 'Its version alone', command: 'vmmctl host-version --quiet' },
@@ -18,19 +21,17 @@ export default class HostVersionCommand extends VmmctlCommand<typeof HostVersion
 
   async run(): Promise<void> {
     const backend = await this.backend();
-    if (!backend.management) {
-      throw new SystemError('EOPNOTSUPP', { message: `'${backend.uri}' does not say who it is` });
-    }
-    const host = await backend.management.hostVersion();
-    const nodes = await probeNodes(backend.machine(this.machine));
-    if (this.flags.json) return this.json({ ...host, nodes });
-    if (this.flags.quiet) return this.out(`${escapeControls(host.version)}\n`);
+    const machine = backend.machine(this.machine);
+    const host = await hostVersion(backend, machine);
+    const nodes = await probeNodes(machine);
+    if (this.flags.json) return this.json({ ...knownOf(host), nodes });
+    if (this.flags.quiet) return this.out(`${escapeControls(host.version || NONE)}\n`);
     const lines = [
-      ['product', host.product],
-      ['version', host.version],
-      ['revision', host.revision],
-      ['features', host.features.join(' ') || '-'],
-      ...nodes.map(({ path, version, detail }) => [path, version ?? detail ?? 'answers']),
+      ['product', host.product || NONE],
+      ['version', host.version || NONE],
+      ['revision', host.revision || NONE],
+      ['features', host.features.join(' ') || NONE],
+      ...nodes.map(({ path, version, detail }) => [path, detail ?? version ?? 'answers']),
     ];
     const width = Math.max(...lines.map(([name = '']) => name.length)) + 2;
     this.out(
@@ -39,4 +40,14 @@ export default class HostVersionCommand extends VmmctlCommand<typeof HostVersion
         .join(''),
     );
   }
+}
+
+/** What is not known is null in JSON. */
+function knownOf({ product, version, revision, features }: HostVersion) {
+  return {
+    product: product || null,
+    version: version || null,
+    revision: revision || null,
+    features,
+  };
 }

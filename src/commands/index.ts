@@ -7,6 +7,7 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   list: () => import('./list.js'),
   inspect: () => import('./inspect.js'),
   'host-version': () => import('./host-version.js'),
+  doctor: () => import('./doctor.js'),
 
   'vsock:connect': () => import('./vsock/connect.js'),
   'vsock:listen': () => import('./vsock/listen.js'),

@@ -4,8 +4,9 @@ import { args } from '../cli/flags.js';
 import { painter } from '../cli/paint.js';
 import { formatSize } from '../cli/parse.js';
 import { escapeControls } from '../cli/view/escape.js';
-import { SystemError } from '../core/abi/errno.js';
-import type { VmDetails } from '../core/backend/port.js';
+import type { MemoryMapping, VmDetails } from '../core/backend/port.js';
+import { inspectVm } from '../core/client/vm.js';
+import { vmBackend } from './vm-backend.js';
 import { vmName, withNearNames } from './vm-name.js';
 
 export default class Inspect extends VmmctlCommand<typeof Inspect> {
@@ -25,15 +26,11 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
   };
 
   async run(): Promise<void> {
-    const backend = await this.backend();
-    const { management } = backend;
-    if (!management) {
-      throw new SystemError('EOPNOTSUPP', { message: `'${backend.uri}' can't describe a VM` });
-    }
+    const backend = await vmBackend(this);
     const found: VmDetails[] = [];
     for (const name of this.args.name) {
       try {
-        found.push(await management.inspect(name));
+        found.push(await inspectVm(backend, name, { signal: this.signal }));
       } catch (error) {
         this.fail(await withNearNames(error, backend, name));
       }
@@ -56,6 +53,7 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
     ];
     const sections = [
       section('labels', Object.entries(vm.labels)),
+      section('memory map', vm.memoryMap.map(mappingRow)),
       section(
         'devices',
         vm.devices.map((each) => [each.path, each.description]),
@@ -71,6 +69,10 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
 }
 
 type Row = readonly [string, string | number | null];
+
+function mappingRow({ address, size, device, access }: MemoryMapping): Row {
+  return [`0x${address.toString(16)}`, `${formatSize(size)}  ${access}  ${device ?? 'system'}`];
+}
 
 function section(title: string, entries: readonly Row[]): string {
   return entries.length === 0 ? '' : `  ${title}:\n${rows(entries, '    ')}`;

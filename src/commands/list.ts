@@ -7,6 +7,7 @@ import { compileTemplate, type Template } from '../cli/view/template.js';
 import { SystemError } from '../core/abi/errno.js';
 import type { VmRecord } from '../core/backend/port.js';
 import { listVms, sortByName } from '../core/client/vm.js';
+import { vmBackend } from './vm-backend.js';
 import {
   changesBetween,
   columnName,
@@ -55,8 +56,11 @@ export default class List extends VmmctlCommand<typeof List> {
   async run(): Promise<void> {
     const { format } = this.flags;
     const template = format === undefined ? undefined : compileTemplate(format, VM_FIELDS);
-    const backend = await this.backend();
-    if (!this.flags.watch) return this.#show(this.#select(await listVms(backend)), template);
+    const backend = await vmBackend(this);
+    if (!this.flags.watch) {
+      const vms = await listVms(backend, { signal: this.signal });
+      return this.#show(this.#select(vms), template);
+    }
     if (!backend.management) {
       throw new SystemError('EOPNOTSUPP', { message: `'${backend.uri}' does not tell of changes` });
     }

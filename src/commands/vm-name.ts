@@ -4,6 +4,7 @@ import { closest } from '../cli/suggest.js';
 import { SystemError } from '../core/abi/errno.js';
 import type { Backend } from '../core/backend/port.js';
 import { nameProblem } from '../core/client/names.js';
+import { vmNames } from '../core/client/vm.js';
 
 /** @throws UsageError for a name that can't be told from something else. */
 export function vmName(text: string): string {
@@ -21,11 +22,7 @@ export async function withNearNames(
   name: string,
 ): Promise<unknown> {
   if (!(error instanceof SystemError) || error.code !== 'ENOENT') return error;
-  const vms = (await backend.management?.vms().catch(() => [])) ?? [];
-  const near = closest(
-    name,
-    vms.map((vm) => vm.name),
-  );
+  const near = closest(name, await vmNames(backend).catch((): string[] => []));
   const list = near.map((each) => `'${each}'`).join(' or ');
   const hint = near.length > 0 ? `did you mean ${list}?` : "'vmmctl list' shows the VMs";
   return new SystemError('ENOENT', { message: error.message, hint, cause: error.cause });

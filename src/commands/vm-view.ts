@@ -29,7 +29,7 @@ const UNKNOWN_LAST = Number.POSITIVE_INFINITY;
 
 const COLUMNS = {
   name: { text: (vm) => vm.name, key: (vm) => vm.name },
-  state: { text: (vm) => vm.state, key: (vm) => vm.state },
+  state: { text: (vm) => vm.state ?? NONE, key: (vm) => vm.state ?? '' },
   cpus: {
     text: (vm) => String(vm.cpus ?? NONE),
     key: (vm) => vm.cpus ?? UNKNOWN_LAST,

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { FakeBackend, record } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
+import { Kernel } from '../helpers/kernel.js';
 
 const line = (text: string) => text.split(' ').filter(Boolean);
 
@@ -174,11 +175,38 @@ t.test('host-version says who the host is', async (t) => {
 });
 
 t.test('what a backend lacks is status 7', async (t) => {
-  const backend = new FakeBackend({ management: false }).add('web1');
-  for (const text of ['inspect web1', 'host-version', 'list --watch', 'create x --cid 5']) {
-    t.match(await runLine(line(text), { backend }), { status: 7, out: '' }, text);
+  const kernel = new Kernel().add('web1');
+  const connect = async () => kernel;
+  for (const text of ['list --watch', 'create x --cid 5', 'create x --label a=b']) {
+    t.match(await runLine(line(text), { connect }), { status: 7, out: '' }, text);
   }
-  t.match((await runLine(line('list -q'), { backend })).out, 'web1\n');
+  t.match((await runLine(line('list -q'), { connect })).out, 'web1\n');
+});
+
+t.test('a page about a VM of a host without management', async (t) => {
+  const kernel = new Kernel();
+  const connect = async () => kernel;
+  t.match(await runLine(line('create web1 --memory 4G -v'), { connect }), {
+    out: 'web1\n',
+    err: 'created web1\n',
+  });
+  const page = await runLine(line('inspect web1'), { connect, tty: true });
+  t.match(page.out, /^web1\n {2}state +-\n {2}cpus +1\n {2}memory +4G\n {2}cid +-\n/);
+  t.match(
+    page.out,
+    /^ {2}memory map:\n {4}0x0 +3G {2}rwx {2}system\n {4}0x100000000 {2}1G {2}rwx/m,
+  );
+});
+
+t.test('a VM that only we end is said to be one, and why it is still there', async (t) => {
+  const kernel = new Kernel({ release: '15.0' });
+  const connect = async () => kernel;
+  const ran = await runLine(line('create x --ephemeral -- true'), { connect });
+  t.match(ran, { status: 0, err: /^this kernel has no destroy-on-close: .*\n$/ });
+  t.match(await runLine(line('create x --ephemeral -q -- true'), { connect }), { err: '' });
+  kernel.failing('VMMCTL_VM_DESTROY', 'EPERM');
+  const left = await runLine(line('create x --ephemeral -- true'), { connect });
+  t.match(left, { status: 0, err: /^.*\nVM 'x' could not be destroyed, and is still there\n$/ });
 });
 
 t.test('--timeout bounds a command that gets no answer', async (t) => {

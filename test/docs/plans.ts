@@ -68,6 +68,15 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   },
   "vmmctl inspect web1 web2 --json | jq '.[].counters.packetsFromGuest'": { ...JQ, out: /^0\n0$/m },
   "vmmctl --in web1 host-version --json | jq '.nodes'": { ...JQ, out: /"\/dev\/vsock"/ },
+  'vmmctl doctor': { out: /^ {2}koffi +ok/m },
+  // Which nodes there are is not for a test to decide.
+  'vmmctl doctor --strict --quiet /dev/kvm /dev/vhost-vsock': {
+    instead: ['/dev/kvm /dev/vhost-vsock', 'vmmctl'],
+    out: /^koffi$/m,
+  },
+  'vmmctl doctor --json | jq --raw-output \'.checks[] | select(.state != "ok").name\'': JQ,
+  'vmmctl --in web1 doctor': { out: /local CID 3/ },
+  'vmmctl --backend device host-version': { out: /^product/m },
   'cid=$(vmmctl create test1 --json | jq .cid)': JQ,
 
   'vmmctl vsock connect web1 7000': TALK,

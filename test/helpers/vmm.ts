@@ -1,6 +1,6 @@
 /** A simulated vmm(4) and its callers, for tests. */
 import { isErrorCode, SystemError } from '../../src/core/abi/errno.js';
-import { VMM_IOCTLS, vm_memseg } from '../../src/core/abi/vmm.js';
+import { VM_PROT_ALL, VMM_IOCTLS, vm_memmap, vm_memseg } from '../../src/core/abi/vmm.js';
 import {
   encodeName,
   VMMCTL_VM_CREATE,
@@ -67,6 +67,15 @@ export function allocMemseg(node: OpenNode, segid: number, len: bigint, name = '
     VMM_IOCTLS.VM_ALLOC_MEMSEG.number,
     vm_memseg.encode({ segid, len, name: encodeName(name) }),
   );
+}
+
+/** Maps part of a segment through /dev/vmm/NAME: of segment 0, from its beginning, unless told. */
+export function mapMemseg(
+  node: OpenNode,
+  map: { gpa: bigint; len: bigint; segid?: number; segoff?: bigint; prot?: number },
+) {
+  const argument = vm_memmap.encode({ prot: VM_PROT_ALL, ...map });
+  return node.ioctl(VMM_IOCTLS.VM_MMAP_MEMSEG.number, argument);
 }
 
 /** Names of the VMs that a caller sees. */

@@ -2,18 +2,19 @@
 import { VirtualClock } from '../../src/core/simulator/clock.js';
 import { type Caller, ROOT } from '../../src/core/simulator/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
-import { DEFAULT_VMM_CONFIG } from '../../src/core/simulator/vmm/config.js';
+import { DEFAULT_VMM_CONFIG, type VmmConfig } from '../../src/core/simulator/vmm/config.js';
 import { World } from '../../src/core/simulator/world.js';
 import { create, DESTROY_ON_CLOSE, destroy } from './vmm.js';
 
-export function testWorld() {
+/** @param vmm What its vmm(4) has other than by default. */
+export function testWorld(vmm: Partial<VmmConfig> = {}) {
   const clock = new VirtualClock();
   const world = new World({
     clock,
     rng: new SeededRng(1),
     profile: 'linux-6.12',
     policy: 'isolated',
-    vmm: DEFAULT_VMM_CONFIG,
+    vmm: { ...DEFAULT_VMM_CONFIG, ...vmm },
     defers: false,
   });
   const control = () => world.host.open('/dev/vmmctl', ROOT, 'rw');

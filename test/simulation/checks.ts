@@ -8,6 +8,7 @@ import {
   VIRTIO_VSOCK_OP_RST,
   VIRTIO_VSOCK_OP_RW,
 } from '../../src/core/abi/virtio-vsock.js';
+import { VMADDR_CID_LOCAL } from '../../src/core/abi/vm-sockets.js';
 import type { Channel } from '../../src/core/simulator/vsock/channel.js';
 import type { VsockNetwork } from '../../src/core/simulator/vsock/network.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
@@ -91,11 +92,16 @@ function checkBuffers(stack: Stack): void {
 }
 
 function forward(header: PacketHeader): string {
-  return `${header.srcCid}:${header.srcPort}>${header.dstCid}:${header.dstPort}`;
+  return `${header.srcCid}:${header.srcPort}>${destination(header)}:${header.dstPort}`;
 }
 
 function backward(header: PacketHeader): string {
-  return `${header.dstCid}:${header.dstPort}>${header.srcCid}:${header.srcPort}`;
+  return `${destination(header)}:${header.dstPort}>${header.srcCid}:${header.srcPort}`;
+}
+
+/** On a loopback, whichever CID of the machine was dialled, the answers come from CID 1. */
+function destination({ srcCid, dstCid }: PacketHeader): number {
+  return srcCid === VMADDR_CID_LOCAL ? VMADDR_CID_LOCAL : dstCid;
 }
 
 function fail(what: string, header: PacketHeader): never {

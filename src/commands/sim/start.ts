@@ -31,7 +31,7 @@ export default class SimStart extends VmmctlCommand<typeof SimStart> {
     }),
     'vmmctl-profile': option({
       summary: 'how its /dev/vmmctl behaves',
-      options: ['landed', 'draft'],
+      options: ['landed', 'draft', 'freebsd-15.0', 'freebsd-14'],
     }),
     policy: option({
       summary: 'who may connect to whom',

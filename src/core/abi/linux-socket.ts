@@ -14,6 +14,7 @@ export const SO_TYPE = 3;
 export const SO_ERROR = 4;
 export const SO_ACCEPTCONN = 30;
 
+export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 /** recv(2) returns a message's whole length, however much of it there was room for. */
 export const MSG_TRUNC = 0x20;

@@ -29,6 +29,8 @@ export const VIRTIO_VSOCK_SEQ_EOR = 2;
 
 /** The largest payload of a packet, bytes. Source: include/linux/virtio_vsock.h. */
 export const VIRTIO_VSOCK_MAX_PKT_BUF_SIZE = 65536;
+/** The largest buffer that a header can tell, bytes. Source: Linux include/linux/virtio_vsock.h. */
+export const VIRTIO_VSOCK_MAX_BUF_SIZE = 0xffffffff;
 
 export const virtio_vsock_hdr = struct(
   'virtio_vsock_hdr',

@@ -324,3 +324,13 @@ export const VMM_IOCTLS = {
   VM_SNAPSHOT_REQ_13: ioctl('VM_SNAPSHOT_REQ_13', 'v', 113, 'inout', vm_snapshot_meta_13),
   VM_RESTORE_TIME: ioctl('VM_RESTORE_TIME', 'v', 115, 'inout', i32),
 } as const;
+
+/** A protection as `rwx`, with `-` for what it does not permit. */
+export function describeProtection(prot: number): string {
+  const letters = [
+    [VM_PROT_READ, 'r'],
+    [VM_PROT_WRITE, 'w'],
+    [VM_PROT_EXECUTE, 'x'],
+  ] as const;
+  return letters.map(([bit, letter]) => ((prot & bit) !== 0 ? letter : '-')).join('');
+}

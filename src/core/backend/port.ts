@@ -30,6 +30,8 @@ export interface Machine {
   /** Names in a directory of device nodes. ENOENT, ENOTDIR. */
   readdir(path: string): Promise<string[]>;
   readFile(path: string): Promise<Uint8Array>;
+  /** Who may use a node, where the backend can tell. ENOENT, EACCES. */
+  stat?(path: string): Promise<NodeStatus>;
   /** Reads a sysctl, or writes it when a value is given. ENOENT for an unknown name. */
   sysctl(name: string, value?: string): Promise<string>;
   /** A new AF_VSOCK socket. ESOCKTNOSUPPORT, ENODEV (datagrams without a transport that has them). */
@@ -38,6 +40,15 @@ export interface Machine {
   localCid(): Promise<number>;
   /** Every vsock socket of the machine, where the backend can tell. */
   diag?(): Promise<SocketRecord[]>;
+}
+
+export interface NodeStatus {
+  /** The bits of its access, 0o660. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** It is a device and not a file of another kind. */
+  isDevice: boolean;
 }
 
 export interface OpenOptions extends CallOptions {
@@ -92,28 +103,52 @@ export type SocketOption =
 export interface VsockSocket {
   readonly type: SocketType;
   bind(address: VsockAddress): Promise<void>;
+  /** A negative backlog is the largest. */
   listen(backlog: number): Promise<void>;
   /** The next connection of a listener. */
   accept(options?: CallOptions): Promise<VsockSocket>;
+  /** When it fails, all that can be done with the socket everywhere is to close it; after EINTR at once, anything. */
   connect(address: VsockAddress, options?: CallOptions): Promise<void>;
+  /**
+   * EINVAL for what is no whole number and for a negative size, ERANGE for a negative time-out; a time-out of 0 is the
+   * default. A system may round a time-out up to its tick.
+   */
   setOption(option: SocketOption, value: number): Promise<void>;
   getOption(option: SocketOption): Promise<number>;
   localAddress(): Promise<VsockAddress>;
+  /** ENOTCONN without a connection, and when this side has ended its direction. */
   peerAddress(): Promise<VsockAddress>;
-  /** Joins the connected socket to a stream. May be called once. */
+  /**
+   * Joins the connected socket to a stream. ENOTCONN without a connection, EBUSY when it has been called before. When the
+   * stream has ended, the socket can only be closed.
+   */
   stream(): Promise<VsockStream>;
+  /**
+   * Closes it when what was written to its stream is sent; the peer learns at once that nobody reads any more. All other
+   * calls, also those that wait, end with EBADF. To close it again does nothing.
+   */
   close(): Promise<void>;
 }
 
 export interface VsockStream {
   /**
    * Bytes for a stream socket; for the other types one chunk is one message, in both directions.
-   * Ending it is shutdown(SHUT_WR); its end is the peer's.
+   * Ending it is shutdown(SHUT_WR); its end is the peer's. An empty chunk says nothing. Destroying it loses what has not
+   * been handed on. Its errors only say that it broke; `ended` says why.
    */
   readonly duplex: Duplex;
-  /** Resolves when the peer takes no more (POLLHUP), before `ended`. Never rejects. */
+  /**
+   * Reads into the caller's memory, which saves new memory for each piece: how many bytes came, or 0 at the end and when
+   * the signal aborts. For stream sockets, where the backend has it; not to be mixed with reading from `duplex`.
+   */
+  read?(into: Uint8Array, options?: CallOptions): Promise<number>;
+  /** Resolves when nothing more is taken (POLLHUP, or a write that failed), before `ended`. Never rejects. */
   readonly hungUp: Promise<void>;
-  /** Settles when the connection is over; rejects (ECONNRESET, EPIPE, ...) when it did not end well. */
+  /**
+   * Settles when both directions are over, which only who reads to the end is told; rejects (ECONNRESET, EPIPE, ...) when
+   * it did not end well. A message that the socket never takes (EMSGSIZE; ENOMEM on Linux 6.1) ends its direction, and
+   * the peer sees a plain end; what is written then is lost.
+   */
   readonly ended: Promise<void>;
 }
 
@@ -123,15 +158,15 @@ export interface SocketRecord {
   state: 'closed' | 'listen' | 'connecting' | 'established' | 'closing';
   local: VsockAddress;
   peer: VsockAddress | null;
-  /** Bytes received and not yet read. For a listener: connections that wait. */
-  recvQueue: number;
+  /** Bytes received and not yet read. For a listener: connections that wait. Null where the system doesn't tell. */
+  recvQueue: number | null;
   /** Bytes accepted from the program and not yet consumed by the peer. For a listener: the backlog. */
-  sendQueue: number;
+  sendQueue: number | null;
   /** Bytes that may be sent before the peer gives more credit; null where there is no connection. */
   credit: number | null;
-  bufAlloc: number;
-  /** CID of the machine whose socket it is. */
-  owner: number;
+  bufAlloc: number | null;
+  /** CID of the machine whose socket it is; null where it has none. */
+  owner: number | null;
 }
 
 export type VmState = 'created' | 'running' | 'suspended' | 'destroying';
@@ -140,7 +175,7 @@ export type VmLifetime = 'persistent' | 'ephemeral';
 /** What `list --json` prints of a VM. What a backend can't know is null. */
 export interface VmRecord {
   name: string;
-  state: VmState;
+  state: VmState | null;
   cpus: number | null;
   /** Bytes. */
   memory: number | null;
@@ -151,8 +186,26 @@ export interface VmRecord {
   labels: Record<string, string>;
 }
 
+/** Where part of a memory segment stands in a guest's memory. */
+export interface MemoryMapping {
+  /** Guest physical address. */
+  address: number;
+  /** Bytes. */
+  size: number;
+  /** Number of the segment. */
+  segment: number;
+  /** Of a device's memory, such as `bootrom`; null for system memory. */
+  device: string | null;
+  /** Where in the segment it begins, bytes. */
+  offset: number;
+  /** What the guest may do there: `rwx`, with `-` for what it may not. */
+  access: string;
+}
+
 /** What `inspect` adds to it. */
 export interface VmDetails extends VmRecord {
+  /** In the order of addresses. */
+  memoryMap: MemoryMapping[];
   devices: { path: string; description: string }[];
   /** Paths of the sockets for programs that know nothing of vmmctl. */
   exports: { kind: string; path: string }[];

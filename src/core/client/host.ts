@@ -1,8 +1,48 @@
-/** Who the host is, and which of its nodes answer. */
-import { type ErrorCode, SystemError } from '../abi/errno.js';
-import { u32 } from '../abi/layout.js';
-import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../abi/vm-sockets.js';
-import type { DeviceNode, Machine } from '../backend/port.js';
+/** Who the host is, and which of a machine's nodes answer. */
+import { SystemError } from '../abi/errno.js';
+import type { Backend, HostVersion, Machine } from '../backend/port.js';
+import { BALLOON_PROBES } from './balloon.js';
+import { BHYVE_PROBES } from './bhyve.js';
+import { CUSE_PROBES } from './cuse.js';
+import { hostVersionBySysctl } from './freebsd.js';
+import { KVM_PROBES } from './kvm.js';
+import { hostVersionBySysfs } from './linux-host.js';
+import { findOut, type Probe } from './probe.js';
+import { VBOXGUEST_PROBES } from './vboxguest.js';
+import { VHOST_VSOCK_PROBES } from './vhost-vsock.js';
+import { VMCI_PROBES } from './vmci.js';
+import { VSOCK_PROBES } from './vsock-node.js';
+
+/** Everything that a machine can be asked for, in the order in which it is shown. */
+export const PROBES: readonly Probe[] = [
+  ...VSOCK_PROBES,
+  ...VHOST_VSOCK_PROBES,
+  ...KVM_PROBES,
+  ...BHYVE_PROBES,
+  ...VBOXGUEST_PROBES,
+  ...VMCI_PROBES,
+  ...BALLOON_PROBES,
+  ...CUSE_PROBES,
+];
+
+/** Ways to learn who the host is; a system for which one isn't made gives undefined. */
+const WAYS: readonly ((machine: Machine) => Promise<HostVersion | undefined>)[] = [
+  hostVersionBySysctl,
+  hostVersionBySysfs,
+];
+
+/**
+ * Who the host is, by the management channel or else by what the machine shows. What is not known is empty.
+ * @throws SystemError EOPNOTSUPP where nothing tells.
+ */
+export async function hostVersion(backend: Backend, machine: Machine): Promise<HostVersion> {
+  if (backend.management !== undefined) return backend.management.hostVersion();
+  for (const way of WAYS) {
+    const found = await way(machine);
+    if (found !== undefined) return found;
+  }
+  throw new SystemError('EOPNOTSUPP', { message: `'${backend.uri}' does not say who it is` });
+}
 
 export interface NodeAnswer {
   path: string;
@@ -12,41 +52,11 @@ export interface NodeAnswer {
   detail: string | null;
 }
 
-interface Probe {
-  path: string;
-  ask(node: DeviceNode): Promise<Omit<NodeAnswer, 'path'>>;
-}
-
-/** What a node says that isn't there, isn't for this caller, or is something else. */
-const NO_ANSWER: readonly ErrorCode[] = ['ENOENT', 'ENXIO', 'ENODEV', 'ENOTTY', 'EACCES', 'EPERM'];
-
-const PROBES: readonly Probe[] = [
-  { path: '/dev/vmmctl', ask: async () => ({ version: null, detail: 'creates and destroys VMs' }) },
-  { path: '/dev/vsock', ask: askLocalCid },
-];
-
 /** Asks each known node of a machine who it is; those that don't answer are left out. */
 export async function probeNodes(machine: Machine): Promise<NodeAnswer[]> {
-  const answers = await Promise.all(PROBES.map((probe) => ask(machine, probe)));
-  return answers.flatMap((answer) => answer ?? []);
-}
-
-async function ask(machine: Machine, probe: Probe): Promise<NodeAnswer | undefined> {
-  try {
-    const node = await machine.open(probe.path);
-    try {
-      return { path: probe.path, ...(await probe.ask(node)) };
-    } finally {
-      await node.close();
-    }
-  } catch (error) {
-    if (error instanceof SystemError && NO_ANSWER.includes(error.code)) return undefined;
-    throw error;
-  }
-}
-
-async function askLocalCid(node: DeviceNode): Promise<Omit<NodeAnswer, 'path'>> {
-  const { data } = await node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(u32.size));
-  const cid = u32.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
-  return { version: null, detail: `local CID ${cid}` };
+  const nodes = PROBES.filter(({ name }) => name.startsWith('/dev/'));
+  const findings = await findOut(machine, nodes);
+  return findings
+    .filter(({ state }) => state === 'ok')
+    .map(({ name, version, detail }) => ({ path: name, version, detail }));
 }

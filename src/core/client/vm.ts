@@ -1,93 +1,93 @@
 /**
- * The life of a VM as bhyve's devices give it: /dev/vmmctl creates and destroys, /dev/vmm/NAME sets it up.
- * What no node of the host sets (CID, labels) goes through the backend's management channel.
+ * The life of a VM as bhyve's devices give it: /dev/vmmctl or the sysctls create and destroy, /dev/vmm/NAME sets
+ * it up. What no node of the host sets or tells (CID, labels, state) goes through the backend's management
+ * channel; a backend without one doesn't have it, and what is not known is null.
  */
-import { type ErrorCode, SystemError } from '../abi/errno.js';
-import { VM_SYSMEM, VMM_IOCTLS, vm_activate_cpu, vm_cpu_topology, vm_memseg } from '../abi/vmm.js';
-import {
-  encodeName,
-  VMMCTL_CREATE_DESTROY_ON_CLOSE,
-  VMMCTL_VM_CREATE,
-  VMMCTL_VM_DESTROY,
-  vmmctl_vm_create,
-  vmmctl_vm_destroy,
-} from '../abi/vmmctl.js';
-import type { Backend, CallOptions, DeviceNode, VmRecord } from '../backend/port.js';
-
-const CONTROL_NODE = '/dev/vmmctl';
-const VM_NODES = '/dev/vmm';
+import { SystemError } from '../abi/errno.js';
+import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
+import { VMMCTL_CREATE_DESTROY_ON_CLOSE } from '../abi/vmmctl.js';
+import type { Backend, CallOptions, DeviceNode, VmDetails, VmRecord } from '../backend/port.js';
+import { codeOf, explain, type Words } from './explain.js';
+import { NewVm } from './new-vm.js';
+import { openControl, type VmControl } from './vmm-control.js';
+import { setMemory } from './vmm-memory.js';
+import { inspectVmNode, readVm, unknownVm, vmNodeNames } from './vmm-nodes.js';
 
 export interface CreateRequest {
   name: string;
   cpus: number;
   /** Bytes. */
   memory: number;
-  /** The lowest free one when left out. */
+  /** The lowest free one when left out, where VMs have CIDs. */
   cid?: number | undefined;
   labels?: Readonly<Record<string, string>> | undefined;
-  /** The VM is destroyed when the held node is closed. */
+  /** The VM is destroyed when what holds it is closed. */
   ephemeral: boolean;
+}
+
+/** What keeps an ephemeral VM alive. */
+export interface Hold {
+  /**
+   * Who ends the VM: the kernel, however this process ends, or we, unless this process is killed. The latter
+   * where the kernel has no destroy-on-close.
+   */
+  readonly by: 'kernel' | 'client';
+  /** @throws SystemError when the VM could not be destroyed, and is still there. */
+  close(): Promise<void>;
 }
 
 export interface CreatedVm {
   vm: VmRecord;
-  /** Only of an ephemeral VM: what keeps it alive. */
-  hold: DeviceNode | undefined;
+  /** Only of an ephemeral VM. */
+  hold: Hold | undefined;
 }
 
-/** Creates a VM with all that was asked for, or nothing. */
+/**
+ * Creates a VM with all that was asked for, or nothing.
+ * @throws SystemError EEXIST, EADDRINUSE, ENOMEM, EINVAL, EACCES, EPERM; EOPNOTSUPP for what the backend does not
+ * give a VM; ENXIO where there is no vmm(4).
+ */
 export async function createVm(
   backend: Backend,
   request: CreateRequest,
   options: CallOptions = {},
 ): Promise<CreatedVm> {
-  const control = await openControl(backend, options);
-  try {
-    let vm = await makeVm(backend, control, request, 'landed', options);
-    if (vm.lifetime !== null && vm.lifetime !== lifetimeOf(request)) {
-      // The flag means the opposite: the node speaks the dialect of the draft.
-      await destroyOn(control, request.name, {});
-      vm = await makeVm(backend, control, request, 'draft', options);
-    }
-    if (request.ephemeral) return { vm, hold: control };
-    await control.close();
-    return { vm, hold: undefined };
-  } catch (error) {
-    await control.close().catch(() => {});
-    throw error;
+  refuseWhatIsNotThere(backend, request);
+  for (const dialect of DIALECTS) {
+    const created = await createIn(dialect, backend, request, options);
+    if (created !== undefined) return created;
   }
+  throw new SystemError('EIO', {
+    message: `VM '${request.name}' does not live as long as it was told to, and is gone`,
+  });
 }
 
-/** Destroys VMs through one opened control node; `report` is told of each that could not be. */
-export async function destroyVms(
-  backend: Backend,
-  names: readonly string[],
-  report: (name: string, error: unknown) => void,
-  options: CallOptions = {},
-): Promise<string[]> {
-  const control = await openControl(backend, options);
-  const destroyed: string[] = [];
-  try {
-    for (const name of names) {
-      try {
-        await destroyListed(backend, control, name, options);
-        destroyed.push(name);
-      } catch (error) {
-        report(name, await wordDestroyError(backend, name, error));
-      }
-    }
-  } finally {
-    await control.close();
+/** Every VM, sorted by name. One that ends meanwhile is left out. @throws SystemError ENXIO without vmm(4). */
+export async function listVms(backend: Backend, options: CallOptions = {}): Promise<VmRecord[]> {
+  if (backend.management) return sortByName(await backend.management.vms());
+  const machine = backend.machine('host');
+  const vms: VmRecord[] = [];
+  for (const name of await vmNodeNames(machine)) {
+    const vm = await readVm(machine, name, options);
+    if (vm !== undefined) vms.push(vm);
   }
-  return destroyed;
-}
-
-/** Every VM, sorted by name. A backend without management knows their names alone. */
-export async function listVms(backend: Backend): Promise<VmRecord[]> {
-  const vms = backend.management
-    ? await backend.management.vms()
-    : (await backend.machine('host').readdir(VM_NODES)).map(unknownRecord);
   return sortByName(vms);
+}
+
+/** Names of every VM, sorted. @throws SystemError ENXIO without vmm(4). */
+export async function vmNames(backend: Backend): Promise<string[]> {
+  if (!backend.management) return (await vmNodeNames(backend.machine('host'))).sort();
+  return (await listVms(backend)).map((vm) => vm.name);
+}
+
+/** Everything that is known of a VM. @throws SystemError ENOENT; EACCES and EPERM; ENXIO without vmm(4). */
+export async function inspectVm(
+  backend: Backend,
+  name: string,
+  options: CallOptions = {},
+): Promise<VmDetails> {
+  if (backend.management) return backend.management.inspect(name);
+  return inspectVmNode(backend.machine('host'), name, options);
 }
 
 /** By code units, so that the order is the same everywhere. */
@@ -95,74 +95,146 @@ export function sortByName(vms: readonly VmRecord[]): VmRecord[] {
   return [...vms].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
-function openControl(backend: Backend, options: CallOptions): Promise<DeviceNode> {
-  return backend.machine('host').open(CONTROL_NODE, { ...options, access: 'rw' });
-}
-
-/** What the first flag of VMMCTL_VM_CREATE means: `landed`, destroy on close; `draft`, persistent. */
-type Dialect = 'landed' | 'draft';
+/**
+ * What the first flag of VMMCTL_VM_CREATE means: `landed`, destroy on close; `draft`, persistent. A node does not
+ * tell; how long a VM lives does.
+ */
+const DIALECTS = ['landed', 'draft'] as const;
+type Dialect = (typeof DIALECTS)[number];
 
 const lifetimeOf = ({ ephemeral }: CreateRequest) => (ephemeral ? 'ephemeral' : 'persistent');
 
-async function makeVm(
+function refuseWhatIsNotThere(backend: Backend, { cid, labels = {} }: CreateRequest): void {
+  if (backend.management) return;
+  const asked = cid !== undefined ? 'CID' : Object.keys(labels).length > 0 ? 'labels' : undefined;
+  if (asked === undefined) return;
+  throw new SystemError('EOPNOTSUPP', {
+    message: `the backend '${backend.uri}' has no ${asked === 'CID' ? 'CIDs' : asked} for VMs`,
+    hint: `leave ${asked === 'CID' ? '--cid' : '--label'} out, or use the simulated host: --backend sim`,
+  });
+}
+
+/** Undefined when the VM lived the other way, so that the node speaks the other dialect; it is gone then. */
+async function createIn(
+  dialect: Dialect,
   backend: Backend,
-  control: DeviceNode,
+  request: CreateRequest,
+  options: CallOptions,
+): Promise<CreatedVm | undefined> {
+  const { name } = request;
+  const machine = backend.machine('host');
+  const control = await openControl(machine, options);
+  const made = new NewVm(name, machine, control);
+  try {
+    const by = await makeByName(control, request, dialect, options);
+    made.exists = true;
+    await setUp(await made.open(options), request, options);
+    const vm = await configure(backend, request);
+    return request.ephemeral ? await hold(backend, made, vm, by) : await release(backend, made, vm);
+  } catch (error) {
+    throw await made.undo(error);
+  }
+}
+
+/** An ephemeral VM, with what holds it. */
+async function hold(
+  backend: Backend,
+  made: NewVm,
+  vm: VmRecord,
+  by: Hold['by'],
+): Promise<CreatedVm | undefined> {
+  const ephemeral = { ...vm, lifetime: 'ephemeral' as const };
+  // Who has management tells us what the kernel will do; else we look when the time has come.
+  if (by === 'client' || !backend.management || vm.lifetime === null) {
+    return { vm: ephemeral, hold: { by, close: () => made.end() } };
+  }
+  if (vm.lifetime === 'ephemeral') {
+    await made.forget();
+    return { vm, hold: { by, close: () => made.close() } };
+  }
+  await made.end();
+  return undefined;
+}
+
+/** A persistent VM, of which nothing is held; undefined when the kernel has destroyed it with what held it. */
+async function release(
+  backend: Backend,
+  made: NewVm,
+  vm: VmRecord,
+): Promise<CreatedVm | undefined> {
+  if (backend.management && vm.lifetime === 'ephemeral') {
+    await made.end();
+    return undefined;
+  }
+  const stays = await made.letGo({ look: !backend.management });
+  return stays ? { vm, hold: undefined } : undefined;
+}
+
+/**
+ * Creates a VM with one vCPU and no memory. Gives back who ends it if it is ephemeral: a kernel that knows no
+ * flags (15.0, and sysctls) says EINVAL to any, as it does to a bad name, and then takes none.
+ */
+async function makeByName(
+  control: VmControl,
   request: CreateRequest,
   dialect: Dialect,
   options: CallOptions,
-): Promise<VmRecord> {
+): Promise<Hold['by']> {
   const first = request.ephemeral === (dialect === 'landed');
-  const flags = first ? VMMCTL_CREATE_DESTROY_ON_CLOSE : 0;
-  const argument = vmmctl_vm_create.encode({ name: encodeName(request.name), flags });
-  await explain(control.ioctl(VMMCTL_VM_CREATE, argument, options), {
+  const create = (flags: number) => control.create(request.name, flags, options);
+  const work = async (): Promise<Hold['by']> => {
+    if (!first || !control.takesFlags) {
+      await create(0);
+      return control.takesFlags ? 'kernel' : 'client';
+    }
+    try {
+      await create(VMMCTL_CREATE_DESTROY_ON_CLOSE);
+      return 'kernel';
+    } catch (error) {
+      if (codeOf(error) !== 'EINVAL' || !request.ephemeral) throw error;
+    }
+    await create(0);
+    return 'client';
+  };
+  return explain(work(), createWords(request, control));
+}
+
+function createWords({ name, ephemeral }: CreateRequest, { takesFlags }: VmControl): Words {
+  const words: Words = {
     EEXIST: [
-      `there is already a VM '${request.name}'`,
-      `'vmmctl inspect ${request.name}' shows it; 'vmmctl destroy ${request.name}' makes room`,
+      `there is already a VM '${name}'`,
+      `'vmmctl inspect ${name}' shows it; 'vmmctl destroy ${name}' makes room`,
     ],
     ENOMEM: ["the limit of a user's VMs is reached", 'see the setting hw.vmm.maxvmms'],
-    EPERM: ['this user may not create a VM that stays', 'create it with --ephemeral'],
-  });
-  return setUp(backend, control, request, options);
+    EINVAL: [`the host takes no VM of the name '${name}'`, 'a shorter and plainer name may do'],
+    ENXIO: [
+      'vmm(4) is there, but could not start on this machine',
+      'it needs a processor with VT-x or AMD-V that nobody else uses; see dmesg(8)',
+    ],
+  };
+  // Who writes a sysctl is told otherwise what is missing.
+  if (takesFlags) words.EPERM = ephemeral ? NO_VMS : NO_PERSISTENT_VMS;
+  return words;
 }
 
+const NO_VMS = ['this user may not create VMs', 'be root; a jail needs allow.vmm'] as const;
+const NO_PERSISTENT_VMS = [
+  'this user may not create a VM that stays',
+  'create it with --ephemeral',
+] as const;
+
+/** No vCPU is activated: that is up to who runs the VM, and bhyve(8) gives up when somebody was faster. */
 async function setUp(
-  backend: Backend,
-  control: DeviceNode,
-  request: CreateRequest,
-  options: CallOptions,
-): Promise<VmRecord> {
-  try {
-    await setTopologyAndMemory(backend, request, options);
-    return await configure(backend, request);
-  } catch (error) {
-    // Not under the caller's signal: what was begun is undone also when the user interrupts.
-    await destroyOn(control, request.name, {}).catch(() => {});
-    throw error;
-  }
-}
-
-async function setTopologyAndMemory(
-  backend: Backend,
+  node: DeviceNode,
   request: CreateRequest,
   options: CallOptions,
 ): Promise<void> {
-  const node = await backend.machine('host').open(`${VM_NODES}/${request.name}`, options);
-  try {
-    const topology = { sockets: 1, cores: request.cpus, threads: 1 };
-    await explain(
-      node.ioctl(VMM_IOCTLS.VM_SET_TOPOLOGY.number, vm_cpu_topology.encode(topology), options),
-      { EINVAL: [`the host does not give a VM ${request.cpus} CPUs`, undefined] },
-    );
-    const memory = { segid: VM_SYSMEM, len: BigInt(request.memory) };
-    await explain(
-      node.ioctl(VMM_IOCTLS.VM_ALLOC_MEMSEG.number, vm_memseg.encode(memory), options),
-      { ENOMEM: [`the host has not ${request.memory} bytes for a VM`, 'give a smaller --memory'] },
-    );
-    const cpu = vm_activate_cpu.encode({ vcpuid: 0 });
-    await node.ioctl(VMM_IOCTLS.VM_ACTIVATE_CPU.number, cpu, options);
-  } finally {
-    await node.close();
-  }
+  const topology = { sockets: 1, cores: request.cpus, threads: 1 };
+  await explain(
+    node.ioctl(VMM_IOCTLS.VM_SET_TOPOLOGY.number, vm_cpu_topology.encode(topology), options),
+    { EINVAL: [`the host does not give a VM ${request.cpus} CPUs`] },
+  );
+  await setMemory(node, request.memory, options);
 }
 
 async function configure(backend: Backend, request: CreateRequest): Promise<VmRecord> {
@@ -173,81 +245,6 @@ async function configure(backend: Backend, request: CreateRequest): Promise<VmRe
       EADDRINUSE: [`CID ${cid} is in use`, 'leave --cid out to get a free one'],
     });
   }
-  if (cid !== undefined || Object.keys(labels).length > 0) {
-    throw new SystemError('EOPNOTSUPP', {
-      message: `the backend '${backend.uri}' has no CIDs and labels of its own`,
-    });
-  }
-  return { ...unknownRecord(name), cpus, memory, lifetime: lifetimeOf(request) };
-}
-
-async function destroyOn(control: DeviceNode, name: string, options: CallOptions): Promise<void> {
-  const argument = vmmctl_vm_destroy.encode({ name: encodeName(name) });
-  await control.ioctl(VMMCTL_VM_DESTROY, argument, options);
-}
-
-/** Destroys by the name under which a VM is listed: in one of a jail below the jail's path stands before it. */
-async function destroyListed(
-  backend: Backend,
-  control: DeviceNode,
-  name: string,
-  options: CallOptions,
-): Promise<void> {
-  try {
-    await destroyOn(control, name, options);
-  } catch (error) {
-    const own = codeOf(error) === 'EINVAL' ? await ownName(backend, name) : undefined;
-    if (own === undefined) throw error;
-    await destroyOn(control, own, options);
-  }
-}
-
-/** The name by which the nodes know a VM that is listed with a jail before its name. */
-async function ownName(backend: Backend, listed: string): Promise<string | undefined> {
-  for (let at = listed.indexOf('/'); at >= 0; at = listed.indexOf('/', at + 1)) {
-    const name = listed.slice(at + 1);
-    const vm = await backend.management?.vm(name).catch(() => undefined);
-    if (vm?.name === listed) return name;
-  }
-  return undefined;
-}
-
-/** The ioctl says EINVAL for a name that it does not find and for a VM that is on its way out. */
-async function wordDestroyError(backend: Backend, name: string, error: unknown): Promise<unknown> {
-  if (codeOf(error) !== 'EINVAL') return error;
-  const known = await backend.management?.vm(name).catch(() => undefined);
-  const message = known ? `VM '${name}' is being destroyed already` : `no VM '${name}'`;
-  return new SystemError('ENOENT', { message, cause: error });
-}
-
-/** Gives some errors of a call better words; `[message, hint]` by code. */
-async function explain<T>(
-  call: Promise<T>,
-  words: Partial<Record<ErrorCode, [message: string, hint: string | undefined]>>,
-): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    const code = codeOf(error);
-    const found = code === undefined ? undefined : words[code];
-    if (code === undefined || found === undefined) throw error;
-    throw new SystemError(code, { message: found[0], hint: found[1] });
-  }
-}
-
-function codeOf(error: unknown): ErrorCode | undefined {
-  return error instanceof SystemError ? error.code : undefined;
-}
-
-function unknownRecord(name: string): VmRecord {
-  return {
-    name,
-    state: 'created',
-    cpus: null,
-    memory: null,
-    cid: null,
-    lifetime: null,
-    createdAt: null,
-    labels: {},
-  };
+  // Nobody can have run it yet.
+  return { ...unknownVm(name), state: 'created', cpus, memory, lifetime: lifetimeOf(request) };
 }

@@ -95,8 +95,16 @@ export class Bridge implements Watcher {
 
   socketChanged(): void {
     this.#step();
-    const closed = (this.#socket.peerShutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) !== 0;
-    if (!closed || this.#hungUp || this.#finished) return;
+    if (this.#peerClosed()) this.#hangUp();
+  }
+
+  /** Whether the peer takes no more. */
+  #peerClosed(): boolean {
+    return (this.#socket.peerShutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) !== 0;
+  }
+
+  #hangUp(): void {
+    if (this.#hungUp || this.#finished) return;
     this.#hungUp = true;
     this.#events.hungUp?.();
   }
@@ -199,12 +207,17 @@ export class Bridge implements Watcher {
     }
   }
 
-  /** What the program has sent and still sends is lost; that is no news when there is nothing of it. */
+  /**
+   * What the program has sent and still sends is lost; that is no news when there is nothing of it. A peer that would
+   * take more learns that there is none.
+   */
   #sendFailed(error: unknown): void {
     if (this.#unsent.length > 0) this.#fail(error);
     this.#unsent.length = 0;
     this.#inputEnded = true;
     this.#connection.resume();
+    if (!this.#peerClosed()) this.#shutdownOnce();
+    this.#hangUp();
   }
 
   #receiveFailed(error: unknown): void {

@@ -70,7 +70,8 @@ function isSavedVm(value: unknown): value is SavedVm {
     (typeof vm.cid === 'number' || vm.cid === null) &&
     [vm.labels, vm.creator, vm.topology].every(isRecord) &&
     Array.isArray(vm.memsegs) &&
-    vm.memsegs.every(isRecord)
+    vm.memsegs.every(isRecord) &&
+    (vm.memmaps === undefined || (Array.isArray(vm.memmaps) && vm.memmaps.every(isRecord)))
   );
 }
 

@@ -9,7 +9,7 @@ import { VERSION } from '../../version.js';
 import { SystemError } from '../abi/errno.js';
 import { HybridExports } from '../export/hybrid.js';
 import { SeededRng } from '../simulator/rng.js';
-import { DEFAULT_VMM_CONFIG } from '../simulator/vmm/config.js';
+import { DEFAULT_VMM_CONFIG, VMM_PROFILES } from '../simulator/vmm/config.js';
 import { readJournal } from './journal.js';
 import { Keeper } from './keeper.js';
 import { Log } from './log.js';
@@ -53,7 +53,7 @@ class Daemon {
         policy: options.policy,
         vmm: {
           ...DEFAULT_VMM_CONFIG,
-          profile: options.vmmctl,
+          ...VMM_PROFILES[options.vmmctl],
           maxVms: options.maxVms,
           maxCpu: options.cpus,
         },

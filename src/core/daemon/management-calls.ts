@@ -1,7 +1,8 @@
 /** Requests that no device node answers: what a hypervisor offers through its management channel. */
-import type { SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
+import { describeProtection } from '../abi/vmm.js';
+import type { MemoryMapping, SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
 import type { Caller } from '../simulator/node.js';
-import { cpuCount, memoryBytes } from '../simulator/vmm/vm.js';
+import { cpuCount, memoryBytes, type Vm } from '../simulator/vmm/vm.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import type { Stack } from '../simulator/vsock/stack.js';
 import { type Domain, listedName } from '../simulator/world.js';
@@ -145,6 +146,7 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
   const established = sockets.filter(({ state }) => state === 'established').length;
   return {
     ...record(domain, caller),
+    memoryMap: memoryMap(domain.vm),
     devices: machine.nodes(),
     exports: keeper.exportsOf(domain),
     counters: {
@@ -155,6 +157,18 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
       droppedReplies: guest.port?.down.droppedReplies ?? 0,
     },
   };
+}
+
+function memoryMap(vm: Vm): MemoryMapping[] {
+  const maps = vm.memmaps.map(({ gpa, len, segid, segoff, prot }) => ({
+    address: Number(gpa),
+    size: Number(len),
+    segment: segid,
+    device: vm.memsegs.get(segid)?.name || null,
+    offset: Number(segoff),
+    access: describeProtection(prot),
+  }));
+  return maps.sort((a, b) => a.address - b.address);
 }
 
 function socketRecords(stack: Stack): SocketRecord[] {

@@ -1,6 +1,7 @@
 /** How a simulated host is set up: checked, with defaults, and kept beside its state. */
 import { readFileSync } from 'node:fs';
 import { SystemError } from '../abi/errno.js';
+import { VMM_PROFILES, type VmmProfileName } from '../simulator/vmm/config.js';
 import {
   defaultPolicy,
   type ProfileName,
@@ -13,7 +14,7 @@ import { writeAtomically } from './journal.js';
 export interface HostOptions {
   profile: ProfileName;
   /** How /dev/vmmctl behaves. */
-  vmmctl: 'landed' | 'draft';
+  vmmctl: VmmProfileName;
   policy: VsockPolicy;
   /** hw.vmm.maxvmms; 0 is unlimited. */
   maxVms: number;
@@ -34,7 +35,7 @@ export function completeOptions(given: Readonly<Record<string, unknown>>): HostO
   const profile = choose(given, 'profile', Object.keys(VSOCK_PROFILES) as ProfileName[]);
   return {
     profile: profile ?? 'linux-6.12',
-    vmmctl: choose(given, 'vmmctl', ['landed', 'draft'] as const) ?? 'landed',
+    vmmctl: choose(given, 'vmmctl', Object.keys(VMM_PROFILES) as VmmProfileName[]) ?? 'landed',
     policy: choose(given, 'policy', VSOCK_POLICIES) ?? defaultPolicy(profile ?? 'linux-6.12'),
     maxVms: count(given, 'maxVms') ?? 0,
     cpus: Math.max(1, count(given, 'cpus') ?? DEFAULT_CPUS),

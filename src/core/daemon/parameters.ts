@@ -29,6 +29,13 @@ export function integer(parameters: Parameters, name: string, max = 0xffffffff):
   return value;
 }
 
+/** A whole number, which may be negative. */
+export function signedInteger(parameters: Parameters, name: string): number {
+  const value = parameters[name];
+  if (!Number.isSafeInteger(value)) throw invalid(name);
+  return value as number;
+}
+
 export function oneOf<T extends string>(
   parameters: Parameters,
   name: string,

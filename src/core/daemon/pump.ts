@@ -23,6 +23,8 @@ export interface Watcher {
   socketChanged(): void;
 }
 
+/** The longest that a timer of Node waits, milliseconds. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
 /** Packets delivered in one go before other events get their turn. */
 const BURST = 512;
 
@@ -109,7 +111,7 @@ export class Pump {
     this.#timer = undefined;
     this.#timerAt = at;
     if (at === Number.POSITIVE_INFINITY) return;
-    const wait = Math.max(1, Math.ceil(at - this.#clock.monotonicMs()));
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(1, Math.ceil(at - this.#clock.monotonicMs())));
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#timerAt = Number.POSITIVE_INFINITY;

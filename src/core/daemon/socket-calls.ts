@@ -4,7 +4,7 @@ import { SystemError } from '../abi/errno.js';
 import type { SizeOption, Socket } from '../simulator/vsock/socket.js';
 import type { Stack } from '../simulator/vsock/stack.js';
 import { Bridge } from './bridge.js';
-import { address, integer, machineName, oneOf } from './parameters.js';
+import { address, integer, machineName, oneOf, signedInteger } from './parameters.js';
 import type { Watcher } from './pump.js';
 import type { Answer, CallTable, Session } from './session.js';
 
@@ -94,7 +94,7 @@ export class SocketTable {
   /** Joins a connected socket to the connection that brings the token. */
   stream(handle: number): Answer {
     const entry = this.get(handle);
-    if (entry.bridge !== undefined || entry.token !== undefined) throw new SystemError('EISCONN');
+    if (entry.bridge !== undefined || entry.token !== undefined) throw new SystemError('EBUSY');
     if (!canStream(entry.socket)) throw new SystemError('ENOTCONN');
     const { shared } = this.#session;
     const token = shared.expectStream((connection) => {
@@ -163,7 +163,7 @@ export const SOCKET_CALLS: CallTable = {
 
   listen({ session, parameters }) {
     const { socket, stack } = session.sockets.get(integer(parameters, 'handle'));
-    stack.listen(socket, integer(parameters, 'backlog'));
+    stack.listen(socket, signedInteger(parameters, 'backlog'));
     return {};
   },
 
@@ -193,9 +193,8 @@ export const SOCKET_CALLS: CallTable = {
   setOption({ session, parameters }) {
     const { socket } = session.sockets.get(integer(parameters, 'handle'));
     const option = oneOf(parameters, 'option', OPTIONS);
-    const value = integer(parameters, 'value', Number.MAX_SAFE_INTEGER);
-    if (option === 'connect-timeout') socket.connectTimeoutMs = value === 0 ? 2000 : value;
-    else socket.setBuffer(option, value);
+    if (option === 'connect-timeout') socket.setConnectTimeout(signedInteger(parameters, 'value'));
+    else socket.setBuffer(option, integer(parameters, 'value', Number.MAX_SAFE_INTEGER));
     session.shared.keeper.pump.kick();
     return {};
   },
@@ -208,7 +207,7 @@ export const SOCKET_CALLS: CallTable = {
 
   addresses({ session, parameters }) {
     const { socket } = session.sockets.get(integer(parameters, 'handle'));
-    return { local: socket.local, peer: socket.peer };
+    return { local: socket.local, peer: socket.peerName() };
   },
 
   stream({ session, parameters }) {

@@ -31,13 +31,14 @@ export class HostMachine implements Machine {
   constructor(vmm: Vmm, stack: Stack) {
     this.#vmm = vmm;
     this.stack = stack;
-    this.#fixed = new Map([['/dev/vsock', localCidNode(stack)]]);
+    this.#fixed = new Map();
     if (hasControlNode(vmm.config.release)) {
       this.#fixed.set('/dev/vmmctl', {
         description: 'creates and destroys VMs (bhyve)',
         open: (caller, access) => vmm.openControl(caller, access),
       });
     }
+    this.#fixed.set('/dev/vsock', localCidNode(stack));
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
@@ -54,7 +55,8 @@ export class HostMachine implements Machine {
     if (`${directory}/`.startsWith(`${VMM_DIRECTORY}/`)) {
       return this.#vmm.readdir(collapseSlashes(directory.slice('/dev/'.length)), caller);
     }
-    if (directory === '/dev') return [...this.#vmmDirectory(caller), ...namesBelow('/dev', this.#fixed)];
+    if (directory === '/dev')
+      return [...this.#vmmDirectory(caller), ...namesBelow('/dev', this.#fixed)];
     return fail(this.#fixed.has(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
   }
 

@@ -33,11 +33,7 @@ export class FakeBackend implements Backend {
   connectOptions: ConnectOptions = {};
   closed = false;
   hang = false;
-  readonly management?: Management;
-
-  constructor(options: { management?: boolean } = {}) {
-    if (options.management !== false) this.management = this.#manager();
-  }
+  readonly management: Management = this.#manager();
 
   connected(uri: string, options: ConnectOptions): Backend {
     this.uri = uri;
@@ -117,8 +113,12 @@ export class FakeBackend implements Backend {
         this.#call('VM_ALLOC_MEMSEG');
         this.#change(name, { memory: Number(vm_memseg.decode(data).len) });
         break;
-      case VMM_IOCTLS.VM_ACTIVATE_CPU.number:
-        this.#call('VM_ACTIVATE_CPU');
+      case VMM_IOCTLS.VM_MMAP_MEMSEG.number:
+        this.#call('VM_MMAP_MEMSEG');
+        break;
+      case VMM_IOCTLS.VM_GET_TOPOLOGY.number:
+        this.#call('VM_GET_TOPOLOGY');
+        if (!this.vms.has(name)) throw new SystemError('ENXIO');
         break;
       default:
         throw new SystemError('ENOTTY');
@@ -160,6 +160,7 @@ export class FakeBackend implements Backend {
       vm: async (name) => self.#change(name, {}),
       inspect: async (name) => ({
         ...self.#change(name, {}),
+        memoryMap: [],
         devices: [{ path: `/dev/vmm/${name}`, description: 'the VM' }],
         exports: [{ kind: 'vsock', path: `/run/${name}.vsock` }],
         counters: { packets: 7 },

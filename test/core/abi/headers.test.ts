@@ -4,13 +4,20 @@
  */
 import { join } from 'node:path';
 import t from 'tap';
+import * as auxv from '../../../src/core/abi/auxv.js';
+import * as kvm from '../../../src/core/abi/kvm.js';
 import * as linuxSocket from '../../../src/core/abi/linux-socket.js';
 import * as sockDiag from '../../../src/core/abi/sock-diag.js';
+import * as vboxguest from '../../../src/core/abi/vboxguest.js';
+import * as vhost from '../../../src/core/abi/vhost.js';
+import * as virtio from '../../../src/core/abi/virtio.js';
+import * as balloon from '../../../src/core/abi/virtio-balloon.js';
 import * as virtioVsock from '../../../src/core/abi/virtio-vsock.js';
 import * as vmSockets from '../../../src/core/abi/vm-sockets.js';
 import * as vmm from '../../../src/core/abi/vmm.js';
 import * as vmmExit from '../../../src/core/abi/vmm-exit.js';
 import * as vmmctl from '../../../src/core/abi/vmmctl.js';
+import * as vsockmon from '../../../src/core/abi/vsockmon.js';
 import * as reactor from '../../../src/core/native/reactor.js';
 import { AbiProgram, compareWithCompiler } from '../../helpers/c-abi.js';
 import type { ComparedLayout } from '../../helpers/golden.js';
@@ -151,6 +158,17 @@ const LINUX: LinuxHeader[] = [
     ),
   },
   {
+    header: 'linux/vsockmon.h',
+    layouts: [vsockmon.af_vsockmon_hdr],
+    numbers: pick(
+      vsockmon,
+      ...['AF_VSOCK_OP_UNKNOWN', 'AF_VSOCK_OP_CONNECT', 'AF_VSOCK_OP_DISCONNECT'],
+      ...['AF_VSOCK_OP_CONTROL', 'AF_VSOCK_OP_PAYLOAD', 'AF_VSOCK_TRANSPORT_UNKNOWN'],
+      ...['AF_VSOCK_TRANSPORT_NO_INFO', 'AF_VSOCK_TRANSPORT_VIRTIO'],
+    ),
+  },
+  { header: 'linux/if_arp.h', layouts: [], numbers: pick(vsockmon, 'ARPHRD_VSOCKMON') },
+  {
     header: 'linux/vm_sockets_diag.h',
     layouts: [sockDiag.vsock_diag_req, sockDiag.vsock_diag_msg],
     numbers: {},
@@ -184,11 +202,69 @@ const LINUX: LinuxHeader[] = [
     layouts: [],
     numbers: pick(reactor, 'EPOLLIN', 'EPOLLOUT', 'EPOLLERR', 'EPOLLHUP', 'EPOLLRDHUP'),
   },
-  { header: 'linux/vhost.h', layouts: [], numbers: {} },
+  { header: 'linux/vhost.h', layouts: [], numbers: numbersOf(vhost) },
+  {
+    header: 'linux/kvm.h',
+    layouts: [],
+    numbers: { ...numbersOf(kvm), ...kvm.KVM_CAPABILITIES },
+  },
+  {
+    header: 'linux/vboxguest.h',
+    layouts: [vboxguest.vbg_ioctl_hdr],
+    numbers: {
+      ...numbersOf(vboxguest),
+      ...offsetsIn(
+        'vbg_ioctl_driver_version_info',
+        'u.in.',
+        vboxguest.vbg_ioctl_driver_version_info_in,
+      ),
+      ...offsetsIn(
+        'vbg_ioctl_driver_version_info',
+        'u.out.',
+        vboxguest.vbg_ioctl_driver_version_info_out,
+      ),
+      'sizeof(struct vbg_ioctl_driver_version_info)':
+        vboxguest.vbg_ioctl_driver_version_info_out.size,
+    },
+  },
+  { header: 'linux/virtio_balloon.h', layouts: [], numbers: numbersOf(balloon) },
+  {
+    header: 'linux/virtio_config.h',
+    layouts: [],
+    numbers: numbersOf(virtio, /^VIRTIO_F_/),
+  },
+  {
+    header: 'linux/virtio_ring.h',
+    layouts: [],
+    numbers: numbersOf(virtio, /^VIRTIO_RING_F_/),
+  },
+  {
+    header: 'linux/auxvec.h',
+    layouts: [],
+    numbers: numbersOf(auxv),
+  },
 ];
 
 function pick(module: Record<string, unknown>, ...names: string[]): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, Number(module[name])]));
+}
+
+/** All numbers that a module exports, or those whose names match. */
+function numbersOf(module: Record<string, unknown>, names = /^[A-Z]/): Record<string, number> {
+  const rows = Object.entries(module).filter(
+    (row): row is [string, number] => typeof row[1] === 'number' && names.test(row[0]),
+  );
+  return Object.fromEntries(rows);
+}
+
+/** Offsets of a member of a union, by the C expressions for them; the header before it is a struct of its own. */
+function offsetsIn(struct: string, prefix: string, layout: ComparedLayout): Record<string, number> {
+  return Object.fromEntries(
+    layout.fields.map(({ name, offset }) => [
+      `offsetof(struct ${struct}, ${name === 'hdr' ? '' : prefix}${name})`,
+      offset,
+    ]),
+  );
 }
 
 t.test('the structs of bhyve are laid out as a C compiler does it', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { createVm, destroyVms, listVms } from '../../../src/core/client/vm.js';
+import { createVm } from '../../../src/core/client/vm.js';
+import { destroyVms } from '../../../src/core/client/vm-destroy.js';
 import { FakeBackend } from '../../cli/helpers/fake-backend.js';
 
 const request = { name: 'web1', cpus: 2, memory: 2 ** 30, ephemeral: false };
@@ -16,10 +17,10 @@ t.test('create makes the calls of the devices, in their order', async (t) => {
     'open /dev/vmm/web1',
     'VM_SET_TOPOLOGY',
     'VM_ALLOC_MEMSEG',
-    'VM_ACTIVATE_CPU',
-    'close /dev/vmm/web1',
+    'VM_MMAP_MEMSEG',
     'configure',
     'close /dev/vmmctl',
+    'close /dev/vmm/web1',
   ]);
 });
 
@@ -36,7 +37,7 @@ for (const [call, code] of [
   ['open /dev/vmm/web1', 'EACCES'],
   ['VM_SET_TOPOLOGY', 'EINVAL'],
   ['VM_ALLOC_MEMSEG', 'ENOMEM'],
-  ['VM_ACTIVATE_CPU', 'EBUSY'],
+  ['VM_MMAP_MEMSEG', 'ENOSPC'],
   ['configure', 'EADDRINUSE'],
 ] as const) {
   t.test(`when ${call} fails nothing of the VM stays`, async (t) => {
@@ -51,15 +52,6 @@ t.test('a VM that exists is not destroyed by a second create', async (t) => {
   const backend = new FakeBackend().add('web1');
   await t.rejects(createVm(backend, request), { code: 'EEXIST' });
   t.ok(backend.vms.has('web1'));
-});
-
-t.test('without management a VM has no CID, and asking for one undoes it', async (t) => {
-  const backend = new FakeBackend({ management: false });
-  t.match((await createVm(backend, request)).vm, { cid: null, cpus: 2, createdAt: null });
-  const other = { ...request, name: 'web2', cid: 9 };
-  await t.rejects(createVm(backend, other), { code: 'EOPNOTSUPP' });
-  t.same([...backend.vms.keys()], ['web1']);
-  t.match(await listVms(backend), [{ name: 'web1', cpus: null }]);
 });
 
 t.test('destroy goes on after a name that is not known', async (t) => {

@@ -60,3 +60,32 @@ t.test('what is not there gives ENOENT, what is no directory ENOTDIR', async (t)
     t.throws(() => machine.sysctl('no.such', undefined, ROOT), { code: 'ENOENT' });
   }
 });
+
+t.test('/dev/vmm is a tree by the names of VMs, and there only while there are some', async (t) => {
+  const { world, create, destroy } = testWorld();
+  const { host } = world;
+  t.same(host.readdir('/dev', ROOT), ['vmmctl', 'vsock']);
+  t.throws(() => host.readdir('/dev/vmm', ROOT), { code: 'ENOENT' });
+  create('a');
+  create('b/c');
+  create('b/d/e');
+  create('inside', { ...ROOT, jail: 'j' });
+  t.same(host.readdir('/dev/vmm', ROOT), ['a', 'b', 'inside']);
+  t.same(host.readdir('/dev/vmm/b', ROOT), ['c', 'd']);
+  t.same(host.readdir('/dev/vmm//b/d/', ROOT), ['e']);
+  t.same(host.readdir('/dev/vmm', { ...ROOT, jail: 'j' }), ['inside']);
+  t.throws(() => host.readdir('/dev/vmm', { ...ROOT, jail: 'k' }), { code: 'ENOENT' });
+  t.throws(() => host.readdir('/dev/vmm/a', ROOT), { code: 'ENOTDIR' });
+  t.throws(() => host.readdir('/dev/vmm/x', ROOT), { code: 'ENOENT' });
+  t.throws(() => host.readdir('/dev/vmmctl', ROOT), { code: 'ENOTDIR' });
+  destroy('b/c');
+  t.same(host.readdir('/dev/vmm/b', ROOT), ['d']);
+});
+
+t.test('until FreeBSD 14 there is no /dev/vmmctl', async (t) => {
+  const { host } = testWorld({ release: '14' }).world;
+  t.same(host.readdir('/dev', ROOT), ['vsock']);
+  t.throws(() => host.open('/dev/vmmctl', ROOT, 'rw'), { code: 'ENOENT' });
+  host.sysctl('hw.vmm.create', 'a', ROOT);
+  t.same(host.readdir('/dev', ROOT), ['vmm', 'vsock']);
+});

@@ -1,5 +1,5 @@
 /** The backend of this machine's own nodes and sockets. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { isErrorCode, SystemError } from '../../abi/errno.js';
 import { u32 } from '../../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID, VMADDR_CID_ANY } from '../../abi/vm-sockets.js';
@@ -12,6 +12,7 @@ import type {
   DeviceNode,
   Machine,
   MachineName,
+  NodeStatus,
   OpenOptions,
   SocketRecord,
   SocketType,
@@ -70,6 +71,16 @@ class DeviceMachine implements Machine {
 
   async readFile(path: string): Promise<Uint8Array> {
     return named(readFile(path));
+  }
+
+  async stat(path: string): Promise<NodeStatus> {
+    const status = await named(stat(path));
+    return {
+      mode: status.mode & 0o7777,
+      uid: status.uid,
+      gid: status.gid,
+      isDevice: status.isCharacterDevice() || status.isBlockDevice(),
+    };
   }
 
   async sysctl(name: string, value?: string): Promise<string> {

@@ -85,6 +85,7 @@ export class DeviceSocket implements VsockSocket {
   async connect(address: VsockAddress, options: CallOptions = {}): Promise<void> {
     const { libc, fd } = this.#descriptor;
     const details = { syscall: 'connect' };
+    if (options.signal?.aborted) throw new SystemError('EINTR', details);
     const begun = libc.connect(fd, encodeAddress(address));
     if (begun !== -EINPROGRESS) {
       check(begun, details);
@@ -98,7 +99,11 @@ export class DeviceSocket implements VsockSocket {
   }
 
   async setOption(option: SocketOption, value: number): Promise<void> {
-    if (option === 'SO_VM_SOCKETS_CONNECT_TIMEOUT') {
+    const isTimeout = option === 'SO_VM_SOCKETS_CONNECT_TIMEOUT';
+    if (!Number.isSafeInteger(value) || (value < 0 && !isTimeout)) {
+      throw new SystemError('EINVAL', { syscall: 'setsockopt' });
+    }
+    if (isTimeout) {
       this.#set(SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW, encodeTimeout(value));
       return;
     }
@@ -138,7 +143,7 @@ export class DeviceSocket implements VsockSocket {
 
   async close(): Promise<void> {
     if (this.#stream === undefined) this.#descriptor.close();
-    else this.#stream.closeWhenDelivered();
+    else this.#stream.closeWhenSent();
   }
 
   /** SO_ERROR, which reading clears; 0 is none. */

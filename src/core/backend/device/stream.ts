@@ -1,7 +1,7 @@
 /** Joins a connected socket to a stream of Node. */
 import { Duplex } from 'node:stream';
 import { errnoOf, SystemError } from '../../abi/errno.js';
-import { MSG_NOSIGNAL, MSG_TRUNC, SHUT_WR } from '../../abi/linux-socket.js';
+import { MSG_NOSIGNAL, MSG_TRUNC, SHUT_RD, SHUT_WR } from '../../abi/linux-socket.js';
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
 import type { CallOptions, SocketType, VsockStream } from '../port.js';
 import type { Descriptor } from './descriptor.js';
@@ -59,10 +59,13 @@ export class SocketStream implements VsockStream {
     this.#probeHangUp();
   }
 
-  /** Nothing more is sent than what was written; all is over once the reader has what the peer sent. */
-  closeWhenDelivered(): void {
-    this.#inputEnded = true;
-    this.#finishWhenOver();
+  /** Closes it when what was written is sent. The peer learns at once that nobody reads any more. */
+  closeWhenSent(): void {
+    if (this.#finished) return;
+    const { fd, libc } = this.#descriptor;
+    if (this.#type !== 'dgram') libc.shutdown(fd, SHUT_RD);
+    if (!this.#outputEnded) this.#outputOver(0);
+    this.duplex.end();
   }
 
   /** Once the duplex is read from, this has no more part in it. */
@@ -88,6 +91,11 @@ export class SocketStream implements VsockStream {
         this.#receive();
       },
       write: (chunk: Uint8Array, _encoding, done) => {
+        // What is written after a failure is lost as well; nobody must wait for it.
+        if (this.#inputEnded || this.#finished) {
+          done();
+          return;
+        }
         this.#unsent = { bytes: chunk, done: () => done() };
         this.#send();
       },
@@ -114,17 +122,20 @@ export class SocketStream implements VsockStream {
       const { fd, libc } = this.#descriptor;
       const sent = libc.send(fd, bytes, MSG_NOSIGNAL);
       if (sent === -EAGAIN) return;
-      if (sent < 0) this.#sendFailed(-sent);
-      else if (this.#type === 'stream' && sent < bytes.length) {
+      if (this.#type === 'stream' && sent >= 0 && sent < bytes.length) {
         this.#unsent = { bytes: bytes.subarray(sent), done };
         continue;
       }
       this.#unsent = undefined;
+      if (sent < 0) this.#sendFailed(-sent);
       done();
     }
   }
 
-  /** What was written is lost, which `ended` tells; what the peer has said before can still be read. */
+  /**
+   * What was written is lost, which `ended` tells; what the peer has said before can still be read. A peer that would
+   * take more learns that there is none.
+   */
   #sendFailed(errno: number): void {
     const gone = errno === EPIPE || errno === ENOTCONN;
     const message = gone ? 'the peer closed before it had taken all bytes' : undefined;
@@ -133,6 +144,7 @@ export class SocketStream implements VsockStream {
         ? new SystemError('EPIPE', { syscall: 'send', message })
         : systemError(errno, { syscall: 'send' }),
     );
+    if (!gone) this.#descriptor.libc.shutdown(this.#descriptor.fd, SHUT_WR);
     this.#inputEnded = true;
     this.#hangUp();
     this.#finishWhenOver();

@@ -9,7 +9,7 @@ import { startDaemon } from './start.js';
 export interface SimulatorOptions {
   /** Which kernel's vsock it imitates: `linux-6.12` (default), `linux-6.1`, `patchset-2015`. */
   profile?: string | undefined;
-  /** How /dev/vmmctl behaves: `landed` (default) or `draft`. */
+  /** How bhyve's devices behave: `landed` (default), `draft`, `freebsd-15.0` or `freebsd-14`. */
   vmmctl?: string | undefined;
   /** Who may connect to whom: `isolated` (default), `refuse`, `siblings`, `host-connects`. */
   policy?: string | undefined;

@@ -24,6 +24,8 @@ export class SimulatedSocket implements VsockSocket {
   readonly type: SocketType;
   readonly #connection: Connection;
   readonly #handle: number;
+  #closed = false;
+  #duplex: Duplex | undefined;
 
   constructor(connection: Connection, type: SocketType, handle: number) {
     this.#connection = connection;
@@ -64,7 +66,9 @@ export class SimulatedSocket implements VsockSocket {
 
   async peerAddress(): Promise<VsockAddress> {
     const { peer } = await this.#call('addresses');
-    if (peer === undefined || peer === null) throw new SystemError('ENOTCONN');
+    if (peer === undefined || peer === null) {
+      throw new SystemError('ENOTCONN', { syscall: 'getpeername' });
+    }
     return peer as VsockAddress;
   }
 
@@ -75,10 +79,15 @@ export class SimulatedSocket implements VsockSocket {
     const values = await this.#call('stream');
     const socket = await this.#connection.openStream(String(values.token));
     const duplex = this.type === 'stream' ? socket : messageDuplex(socket);
+    this.#duplex = duplex;
     return { duplex, hungUp, ended };
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    // What was written still goes out, up to here.
+    this.#duplex?.end();
     await this.#call('closeSocket');
   }
 

@@ -2,12 +2,14 @@
  * /dev/vmm/NAME: one VM. Follows vmmdev_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c, and vmm_vm.c.
  */
 import { SystemError } from '../../abi/errno.js';
-import { DOMAINSET_POLICY_INVALID, VMM_IOCTLS } from '../../abi/vmm.js';
+import type { Ioctl } from '../../abi/freebsd-ioctl.js';
+import { DOMAINSET_POLICY_INVALID, VM_BOOTROM, VM_BOOTROM_14, VMM_IOCTLS } from '../../abi/vmm.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import { decodeName, encodeName } from '../../abi/vmmctl.js';
 import type { OpenNode } from '../node.js';
+import type { MemoryLimits, VmmRelease } from './config.js';
 import { dispatch, type Row, row, type Table, table, voidRow } from './dispatch.js';
-import { allocMemseg, checkSegid } from './memory.js';
+import { allocMemseg, checkSegid, mapMemseg, nextMapping, unmapMemseg } from './memory.js';
 import type { DevfsPaths } from './names.js';
 import { resetVm, type Vm } from './vm.js';
 
@@ -17,6 +19,8 @@ const MAX_DOMAINSET = 32n;
 
 /** What the node needs of the registry of VMs. */
 export interface VmHost {
+  readonly config: { readonly release: VmmRelease };
+  readonly limits: MemoryLimits;
   readonly paths: DevfsPaths;
   /** Tells that something of the VM that others see has changed. */
   changed(vm: Vm): void;
@@ -30,6 +34,7 @@ interface VmFile {
 /** Opens the node of a VM. An ioctl gives ENXIO once the VM is destroyed, EBADF after close. */
 export function openVmNode(host: VmHost, vm: Vm): OpenNode {
   const file: VmFile = { host, vm };
+  const ioctls = vmNodeIoctls(host.config.release);
   let open = true;
   return {
     ioctl(request, argument) {
@@ -37,7 +42,7 @@ export function openVmNode(host: VmHost, vm: Vm): OpenNode {
       if (vm.state === 'destroying') {
         throw new SystemError('ENXIO', { syscall: 'ioctl', message: 'the VM has been destroyed' });
       }
-      return dispatch(VM_NODE_IOCTLS, file, request, argument, (entry, view) => {
+      return dispatch(ioctls, file, request, argument, (entry, view) => {
         if (needsVcpu(entry)) checkVcpu(vm, view.getInt32(0, true));
       });
     },
@@ -57,20 +62,14 @@ function checkVcpu(vm: Vm, vcpuid: number): void {
   throw new SystemError('EINVAL', { message: `no vCPU has the number ${vcpuid}` });
 }
 
-/** The node's ioctls. */
-export const VM_NODE_IOCTLS: Table<VmFile> = table<VmFile>([
+/** The node's ioctls that all releases have. */
+const COMMON: readonly Row<VmFile>[] = [
   row(VMM_IOCTLS.VM_SUSPEND, [], (file: VmFile, { how }) => {
     suspend(file.vm, how);
     file.host.changed(file.vm);
     return undefined;
   }),
-  row(VMM_IOCTLS.VM_GET_MEMSEG, [], ({ vm }: VmFile, { segid }) => {
-    checkSegid(segid);
-    const segment = vm.memsegs.get(segid);
-    return segment === undefined
-      ? { len: 0n }
-      : { len: segment.len, name: encodeName(segment.name) };
-  }),
+  row(VMM_IOCTLS.VM_MMAP_GETNEXT, [], ({ vm }: VmFile, { gpa }) => nextMapping(vm, gpa)),
   row(VMM_IOCTLS.VM_SET_TOPOLOGY, [], ({ host, vm }: VmFile, { sockets, cores, threads }) => {
     const { maxcpus } = vm.topology;
     if (sockets * cores * threads > maxcpus) {
@@ -91,10 +90,13 @@ export const VM_NODE_IOCTLS: Table<VmFile> = table<VmFile>([
     resetVm(vm);
     host.changed(vm);
   }),
-  row(VMM_IOCTLS.VM_ALLOC_MEMSEG, [], ({ host, vm }: VmFile, argument) => {
-    checkDomains(argument);
-    const name = segmentName(argument.name);
-    allocMemseg(vm, { segid: argument.segid, len: argument.len, name }, host.paths);
+  row(VMM_IOCTLS.VM_MMAP_MEMSEG, [], ({ host, vm }: VmFile, map) => {
+    mapMemseg(vm, map, host.limits);
+    host.changed(vm);
+    return undefined;
+  }),
+  row(VMM_IOCTLS.VM_MUNMAP_MEMSEG, [], ({ host, vm }: VmFile, { gpa, len }) => {
+    unmapMemseg(vm, gpa, len, host.limits);
     host.changed(vm);
     return undefined;
   }),
@@ -107,7 +109,72 @@ export const VM_NODE_IOCTLS: Table<VmFile> = table<VmFile>([
     host.changed(vm);
     return undefined;
   }),
+];
+
+/** What all forms of struct vm_memseg have. */
+interface MemsegFields {
+  segid: number;
+  len: bigint;
+  name: Uint8Array;
+}
+
+/** One form of VM_ALLOC_MEMSEG and VM_GET_MEMSEG, and what number a segment has whose number is given in it. */
+function memsegRows<T extends MemsegFields>(
+  alloc: Ioctl<T>,
+  get: Ioctl<T>,
+  numbered: (segid: number) => number,
+  check: (argument: T) => void = () => undefined,
+): Row<VmFile>[] {
+  return [
+    row(alloc, [], ({ host, vm }: VmFile, argument) => {
+      check(argument);
+      const { len } = argument;
+      const request = { segid: numbered(argument.segid), len, name: segmentName(argument.name) };
+      allocMemseg(vm, request, host.paths, host.limits);
+      host.changed(vm);
+      return undefined;
+    }),
+    row(get, [], ({ host, vm }: VmFile, argument) => {
+      const segid = numbered(argument.segid);
+      checkSegid(segid, host.limits);
+      const segment = vm.memsegs.get(segid);
+      const found = segment && { len: segment.len, name: encodeName(segment.name) };
+      return (found ?? { len: 0n }) as Partial<T>;
+    }),
+  ];
+}
+
+const same = (segid: number) => segid;
+
+/** Older forms have the numbers of their time, when system memory had only one. */
+const since15 = (segid: number) => (segid === 0 ? 0 : segid + VM_BOOTROM - VM_BOOTROM_14);
+
+const {
+  VM_ALLOC_MEMSEG,
+  VM_GET_MEMSEG,
+  VM_ALLOC_MEMSEG_14,
+  VM_GET_MEMSEG_14,
+  VM_ALLOC_MEMSEG_12,
+  VM_GET_MEMSEG_12,
+} = VMM_IOCTLS;
+
+const IOCTLS_14 = table<VmFile>([
+  ...COMMON,
+  ...memsegRows(VM_ALLOC_MEMSEG_14, VM_GET_MEMSEG_14, same),
+  ...memsegRows(VM_ALLOC_MEMSEG_12, VM_GET_MEMSEG_12, same),
 ]);
+
+const IOCTLS_15 = table<VmFile>([
+  ...COMMON,
+  ...memsegRows(VM_ALLOC_MEMSEG, VM_GET_MEMSEG, same, checkDomains),
+  ...memsegRows(VM_ALLOC_MEMSEG_14, VM_GET_MEMSEG_14, since15),
+  ...memsegRows(VM_ALLOC_MEMSEG_12, VM_GET_MEMSEG_12, since15),
+]);
+
+/** The node's ioctls in a release, with the older forms that it still takes. */
+export function vmNodeIoctls(release: VmmRelease): Table<VmFile> {
+  return release === '14' ? IOCTLS_14 : IOCTLS_15;
+}
 
 /**
  * Suspends a VM for a reason.
@@ -127,7 +194,8 @@ export function suspend(vm: Vm, how: number): void {
 /** @throws SystemError ENAMETOOLONG for a segment's name without a terminator. */
 function segmentName(field: Uint8Array): string {
   if (!field.includes(0)) {
-    throw new SystemError('ENAMETOOLONG', { message: "a segment's name has at most 15 bytes" });
+    const message = `a segment's name has at most ${field.length - 1} bytes`;
+    throw new SystemError('ENAMETOOLONG', { message });
   }
   return decodeName(field);
 }

@@ -74,7 +74,14 @@ export interface SavedVm {
   /** `len` in bytes, decimal: it may be above 2^53. */
   memsegs: { segid: number; len: string; name: string }[];
   /** As above; absent in what older versions saved. */
-  memmaps?: { gpa: string; segid: number; segoff: string; len: string; prot: number; flags: number }[];
+  memmaps?: {
+    gpa: string;
+    segid: number;
+    segoff: string;
+    len: string;
+    prot: number;
+    flags: number;
+  }[];
 }
 
 /**

@@ -4,7 +4,7 @@ export interface VsockProfile {
   readonly name: ProfileName;
   /** Packets of a connected socket must come from its stored peer; others are answered with RST. */
   readonly checksSource: boolean;
-  /** The send window is also bounded by the sender's own buffer size. */
+  /** The send window is also bounded by the sender's own buffer size: so in all stable Linux since 2026. */
   readonly boundsCredit: boolean;
   /** What a receiver does with more bytes than it gave credit for. */
   readonly overrun: 'reset' | 'drop' | 'accept';
@@ -44,7 +44,6 @@ export const VSOCK_PROFILES: Readonly<Record<ProfileName, VsockProfile>> = {
     ...LINUX_6_12,
     name: 'linux-6.1',
     checksSource: false,
-    boundsCredit: false,
     overrun: 'drop',
     oversizedMessage: 'ENOMEM',
   },

@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, SystemError } from '../../abi/errno.js';
 import {
+  VIRTIO_VSOCK_MAX_BUF_SIZE,
   VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
   VIRTIO_VSOCK_SEQ_EOM,
   VIRTIO_VSOCK_SEQ_EOR,
@@ -234,16 +235,34 @@ export class Socket implements PacketSource {
 
   /**
    * BUFFER_SIZE is kept between MIN and MAX; when a bound moves, the size follows. MIN above MAX gives MAX.
-   * The peer of a connection is told.
+   * The transport of a connection takes no more than its header can say, and tells the peer.
    */
   setBuffer(option: SizeOption, bytes: number): void {
     if (option === 'min') this.bufferMin = bytes;
     else if (option === 'max') this.bufferMax = bytes;
     const wanted = option === 'size' ? bytes : this.credit.bufAlloc;
-    const size = Math.min(Math.max(wanted, this.bufferMin), this.bufferMax, 0xffffffff);
+    const size = Math.min(Math.max(wanted, this.bufferMin), this.bufferMax);
     if (size === this.credit.bufAlloc) return;
     this.credit.bufAlloc = size;
+    if (this.channel !== undefined) this.limitBuffer();
     if (this.state === 'connected' && this.type !== 'dgram') this.#say('credit');
+  }
+
+  /** The socket has got a transport, which can't say more than a u32. */
+  limitBuffer(): void {
+    this.credit.bufAlloc = Math.min(this.credit.bufAlloc, VIRTIO_VSOCK_MAX_BUF_SIZE);
+  }
+
+  /** Milliseconds; 0 is the default. @throws SystemError ERANGE for a negative one. */
+  setConnectTimeout(ms: number): void {
+    if (ms < 0) throw new SystemError('ERANGE', { syscall: 'setsockopt' });
+    this.connectTimeoutMs = ms === 0 ? VSOCK_DEFAULT_CONNECT_TIMEOUT_MS : ms;
+  }
+
+  /** What getpeername gives: nothing before the connection stands, nor when this side has shut it down. */
+  peerName(): VsockAddress | undefined {
+    const stands = this.state === 'connected' || this.state === 'closing' || this.done;
+    return stands && this.ownShutdown === 0 ? this.peer : undefined;
   }
 
   /** The program closes it: queued data still goes out, and the peer's RST is waited for. */

@@ -109,13 +109,16 @@ export class Stack implements SocketHost {
     this.#tables.bind(socket, address);
   }
 
-  /** @throws SystemError EINVAL when the socket is not bound, or connected; EOPNOTSUPP for datagrams. */
+  /**
+   * A negative backlog is the largest.
+   * @throws SystemError EINVAL when the socket is not bound, or connected; EOPNOTSUPP for datagrams.
+   */
   listen(socket: Socket, backlog: number): void {
     if (socket.type === 'dgram') throw new SystemError('EOPNOTSUPP', { syscall: 'listen' });
     if (!socket.bound || (socket.state !== 'closed' && socket.state !== 'listen')) {
       throw new SystemError('EINVAL', { syscall: 'listen' });
     }
-    socket.backlog = Math.min(Math.max(0, backlog), SOMAXCONN);
+    socket.backlog = backlog < 0 ? SOMAXCONN : Math.min(backlog, SOMAXCONN);
     socket.state = 'listen';
   }
 
@@ -144,7 +147,8 @@ export class Stack implements SocketHost {
     if (!socket.bound) this.#tables.bind(socket, { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY });
     socket.peer = { ...address };
     socket.channel = channel;
-    socket.sourceCid = this.#isLoopback(address.cid) ? address.cid : this.cid;
+    socket.limitBuffer();
+    socket.sourceCid = this.#sourceCid(channel);
     if (socket.type === 'dgram') {
       socket.state = 'connected';
       return;
@@ -242,6 +246,21 @@ export class Stack implements SocketHost {
     return this.#options.channelTo(this.#isLoopback(cid) ? VMADDR_CID_LOCAL : cid);
   }
 
+  /** What packets through a channel carry as their source: on the loopback always its CID, whichever was dialled. */
+  #sourceCid(channel: Channel, cid = this.cid): number {
+    return this.#isLoopbackChannel(channel) ? VMADDR_CID_LOCAL : cid;
+  }
+
+  #isLoopbackChannel(channel: Channel): boolean {
+    return channel === this.#options.channelTo(VMADDR_CID_LOCAL);
+  }
+
+  /** Whether a packet comes from another than the peer. To the loopback the CIDs of its machine are all one. */
+  #isForeign({ peer, channel }: Socket, header: PacketHeader, from: Channel): boolean {
+    if (peer?.port !== header.srcPort) return true;
+    return this.#isLoopbackChannel(from) ? channel !== from : peer.cid !== header.srcCid;
+  }
+
   #connectTimedOut(socket: Socket): void {
     if (socket.state !== 'connecting') return;
     socket.state = 'closed';
@@ -257,9 +276,7 @@ export class Stack implements SocketHost {
   }
 
   #deliver(socket: Socket, header: PacketHeader, payload: Uint8Array, answers: Channel): void {
-    const { peer } = socket;
-    const foreign = peer?.cid !== header.srcCid || peer.port !== header.srcPort;
-    if (foreign && this.profile.checksSource) {
+    if (this.profile.checksSource && this.#isForeign(socket, header, answers)) {
       this.#answerReset(header, answers);
       return;
     }
@@ -283,15 +300,17 @@ export class Stack implements SocketHost {
       listener.acceptQueue.push(child);
       this.wake(listener);
     } else if (step !== 'ignore') {
-      answers.reply({ ...step, bufAlloc: listener.credit.bufAlloc });
+      const srcCid = this.#sourceCid(answers, step.srcCid);
+      answers.reply({ ...step, srcCid, bufAlloc: listener.credit.bufAlloc });
     }
   }
 
   #child(header: PacketHeader, answers: Channel, type: SocketType, listener?: Socket): Socket {
     const child = new Socket(this, type, listener?.caller ?? DEFERRED_CALLER);
     if (listener !== undefined) child.inherit(listener);
+    child.limitBuffer();
     child.local = this.#destination(header);
-    child.sourceCid = header.dstCid;
+    child.sourceCid = this.#sourceCid(answers, header.dstCid);
     child.peer = { cid: header.srcCid, port: header.srcPort };
     child.channel = answers;
     child.credit.heard(header.bufAlloc, header.fwdCnt);

@@ -158,3 +158,16 @@ t.test('another name is ENOENT', async (t) => {
     'ENOENT',
   );
 });
+
+t.test('the kernel says who it is, to anybody', async (t) => {
+  const release = (of: '14' | '15.0' | '2026-02') =>
+    vmmHost({ release: of }).sysctl('kern.osrelease', undefined, user(1000));
+  t.equal(vmmHost().sysctl('kern.ostype', undefined, user(1000)), 'FreeBSD');
+  t.equal(release('14'), '14.0-RELEASE');
+  t.equal(release('15.0'), '15.0-RELEASE');
+  t.equal(release('2026-02'), '16.0-CURRENT');
+  t.equal(
+    codeOf(() => vmmHost().sysctl('kern.ostype', 'Linux', ROOT)),
+    'EPERM',
+  );
+});

@@ -4,7 +4,11 @@ import {
   VMM_IOCTLS,
   vm_activate_cpu,
   vm_cpu_topology,
+  vm_memmap,
   vm_memseg,
+  vm_memseg_14,
+  vm_memseg_fbsd12,
+  vm_munmap,
   vm_suspend,
 } from '../../../../src/core/abi/vmm.js';
 import { vm_suspend_how } from '../../../../src/core/abi/vmm-machine.js';
@@ -12,7 +16,7 @@ import { decodeName, encodeName } from '../../../../src/core/abi/vmmctl.js';
 import { ROOT } from '../../../../src/core/simulator/node.js';
 import type { VmmConfig } from '../../../../src/core/simulator/vmm/config.js';
 import { cpuCount, memoryBytes } from '../../../../src/core/simulator/vmm/vm.js';
-import { allocMemseg, codeOf, vmmHost } from '../../../helpers/vmm.js';
+import { allocMemseg, codeOf, mapMemseg, vmmHost } from '../../../helpers/vmm.js';
 
 const MIB = 1024n * 1024n;
 
@@ -293,7 +297,7 @@ t.test('VM_ACTIVATE_CPU: a number below 0 or from maxcpus on is EINVAL', async (
 
 t.test('a number without a row is ENOTTY, also one of a wrong size', async (t) => {
   const { node } = openVm();
-  const numbers = [0, VMM_IOCTLS.VM_ALLOC_MEMSEG_14.number, 0x80047640, 0xc1285600];
+  const numbers = [0, 0x8028760e, 0x80047640, 0xc1285600];
   for (const number of numbers) {
     t.equal(
       codeOf(() => node.ioctl(number, new Uint8Array(512))),
@@ -360,5 +364,73 @@ t.test('a node is found as a path is, with slashes collapsed', async (t) => {
   t.equal(
     codeOf(() => vmm.openVm('none', ROOT, 'rw')),
     'ENOENT',
+  );
+});
+
+/** Forms of a segment that kernels of different ages take, by the release that they are of. */
+const FORMS = {
+  12: [VMM_IOCTLS.VM_ALLOC_MEMSEG_12, VMM_IOCTLS.VM_GET_MEMSEG_12, vm_memseg_fbsd12],
+  14: [VMM_IOCTLS.VM_ALLOC_MEMSEG_14, VMM_IOCTLS.VM_GET_MEMSEG_14, vm_memseg_14],
+  15: [VMM_IOCTLS.VM_ALLOC_MEMSEG, VMM_IOCTLS.VM_GET_MEMSEG, vm_memseg],
+} as const;
+
+t.test('older forms of a segment are still taken, newer ones are ENOTTY', async (t) => {
+  const taken = (release: VmmConfig['release']) => {
+    const { node } = openVm({ release });
+    return Object.entries(FORMS).map(([form, [alloc, , layout]], segid) => {
+      const argument = layout.encode({ segid, len: MIB });
+      return `${form} ${codeOf(() => node.ioctl(alloc.number, argument))}`;
+    });
+  };
+  t.same(taken('14'), ['12 ok', '14 ok', '15 ENOTTY']);
+  t.same(taken('15.0'), ['12 ok', '14 ok', '15 ok']);
+  t.same(taken('2026-02'), ['12 ok', '14 ok', '15 ok']);
+});
+
+t.test('the numbers of segments in older forms are those of their time', async (t) => {
+  for (const form of [12, 14] as const) {
+    const [alloc, get, layout] = FORMS[form];
+    const { vm, node } = openVm();
+    const name = encodeName('bootrom');
+    node.ioctl(alloc.number, layout.encode({ segid: 0, len: MIB }));
+    node.ioctl(alloc.number, layout.encode({ segid: 1, len: 2n * MIB, name }));
+    t.same([...vm.memsegs.keys()], [0, 8]);
+    const { data = new Uint8Array() } = node.ioctl(get.number, layout.encode({ segid: 1 }));
+    const found = layout.decode(data);
+    t.match(found, { segid: 1, len: 2n * MIB });
+    t.equal(decodeName(found.name), 'bootrom');
+    t.equal(
+      codeOf(() => node.ioctl(get.number, layout.encode({ segid: 4 }))),
+      'EINVAL',
+    );
+  }
+  const { vm, node } = openVm({ release: '14' });
+  const [alloc, , layout] = FORMS[14];
+  node.ioctl(alloc.number, layout.encode({ segid: 3, len: MIB, name: encodeName('pcirom') }));
+  t.same([...vm.memsegs.keys()], [3], 'then they are the numbers');
+});
+
+t.test('mappings: one by one in the order of addresses, and away again', async (t) => {
+  const { vm, node } = openVm();
+  allocMemseg(node, 0, 2n * MIB);
+  mapMemseg(node, { gpa: 4n * MIB, segoff: MIB, len: MIB, prot: 3 });
+  mapMemseg(node, { gpa: 0n, len: MIB });
+  const next = (gpa: bigint) => {
+    const argument = vm_memmap.encode({ gpa });
+    const { data = new Uint8Array() } = node.ioctl(VMM_IOCTLS.VM_MMAP_GETNEXT.number, argument);
+    return vm_memmap.decode(data);
+  };
+  t.strictSame(next(0n), { gpa: 0n, segid: 0, segoff: 0n, len: MIB, prot: 7, flags: 0 });
+  t.match(next(MIB), { gpa: 4n * MIB, segoff: MIB, prot: 3 });
+  t.equal(
+    codeOf(() => next(5n * MIB)),
+    'ENOENT',
+  );
+  const unmap = vm_munmap.encode({ gpa: 0n, len: MIB });
+  node.ioctl(VMM_IOCTLS.VM_MUNMAP_MEMSEG.number, unmap);
+  t.equal(vm.memmaps.length, 1);
+  t.equal(
+    codeOf(() => node.ioctl(VMM_IOCTLS.VM_MUNMAP_MEMSEG.number, unmap)),
+    'EINVAL',
   );
 });

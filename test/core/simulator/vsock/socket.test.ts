@@ -204,6 +204,22 @@ t.test('close', async (t) => {
   });
 });
 
+t.test(
+  'a peer has a name while the connection stands, and until this side shuts it down',
+  async (t) => {
+    const lab = new Lab();
+    const refused = lab.connect(lab.stack(), 2);
+    t.equal(refused.peerName(), undefined, 'nor has one that refused');
+    const { client, server } = lab.pair();
+    t.same(client.peerName(), { cid: 2, port: PORT });
+    server.close();
+    lab.settle();
+    t.same(client.peerName(), { cid: 2, port: PORT }, 'the peer has closed');
+    client.shutdown('write');
+    t.equal(client.peerName(), undefined);
+  },
+);
+
 t.test('the options of the buffer', async (t) => {
   t.test('the size is kept between its bounds', async (t) => {
     const socket = new Lab().host.socket('stream', ROOT);
@@ -222,7 +238,34 @@ t.test('the options of the buffer', async (t) => {
     t.equal(socket.credit.bufAlloc, 500, 'a minimum above the maximum gives the maximum');
     socket.setBuffer('max', 2 ** 40);
     socket.setBuffer('size', 2 ** 40);
-    t.equal(socket.credit.bufAlloc, 0xffffffff, 'no buffer is larger than the protocol can say');
+    t.equal(socket.credit.bufAlloc, 2 ** 40);
+  });
+
+  t.test('no buffer of a connection is larger than the protocol can say', async (t) => {
+    const lab = new Lab();
+    const listener = lab.host.socket('stream', ROOT);
+    const client = lab.stack().socket('stream', ROOT);
+    for (const socket of [listener, client]) {
+      socket.setBuffer('max', 2 ** 40);
+      socket.setBuffer('size', 2 ** 40);
+    }
+    lab.host.bind(listener, { cid: VMADDR_CID_ANY, port: PORT });
+    lab.host.listen(listener, 1);
+    lab.stack().connect(client, { cid: 2, port: PORT });
+    lab.settle();
+    t.equal(client.credit.bufAlloc, 0xffffffff);
+    t.equal(lab.accept(listener).credit.bufAlloc, 0xffffffff, 'nor of one that inherits it');
+    client.setBuffer('size', 2 ** 39);
+    t.equal(client.credit.bufAlloc, 0xffffffff);
+  });
+
+  t.test('the connect time-out is not negative, and 0 is the default', async (t) => {
+    const socket = new Lab().host.socket('stream', ROOT);
+    socket.setConnectTimeout(1240);
+    t.equal(socket.connectTimeoutMs, 1240);
+    t.throws(() => socket.setConnectTimeout(-1), { code: 'ERANGE' });
+    socket.setConnectTimeout(0);
+    t.equal(socket.connectTimeoutMs, 2000);
   });
 
   t.test('a change is told to the peer', async (t) => {
@@ -296,7 +339,7 @@ t.test('seqpacket', async (t) => {
     t.equal(client.sendMessage(new Uint8Array(1000)), 1000);
     const old = new Lab({ profile: 'linux-6.1' }).pair('seqpacket');
     old.client.setBuffer('size', 1000);
-    t.equal(old.client.sendMessage(new Uint8Array(1001)), 1001);
+    t.throws(() => old.client.sendMessage(new Uint8Array(1001)), { code: 'ENOMEM' });
   });
 
   t.test('an empty message is nothing', async (t) => {

@@ -111,7 +111,11 @@ t.test('listen', async (t) => {
   host.listen(socket, 1);
   t.equal(host.accept(socket), undefined);
   host.listen(socket, -5);
-  t.equal(socket.backlog, 0, 'a second listen changes the backlog, and none is below 0');
+  t.equal(
+    socket.backlog,
+    4096,
+    'a second listen changes the backlog; a negative one is the largest',
+  );
   host.listen(socket, 1_000_000);
   t.equal(socket.backlog, 4096, 'or above somaxconn');
   const client = lab.connect(lab.stack(), 2);
@@ -268,7 +272,7 @@ t.test('loopback', async (t) => {
         const { client, server } = both(stack, cid, lab);
         t.equal(client.local.cid, VMADDR_CID_ANY, 'the local CID of a client stays ANY');
         t.equal(server.local.cid, cid);
-        t.equal(server.peer?.cid, cid);
+        t.equal(server.peer?.cid, VMADDR_CID_LOCAL, 'whichever CID was dialled');
         client.send(utf8('ping'));
         lab.settle();
         t.equal(text(server.recv(10)), 'ping');
