@@ -16,6 +16,11 @@ export const SO_ACCEPTCONN = 30;
 
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
+export const SHUT_RDWR = 2;
+/** Whatever the socket's mode, the call does not wait. */
+export const MSG_DONTWAIT = 0x40;
+/** ioctl(2): an int says whether calls wait (0) or not. Source: Linux include/uapi/asm-generic/ioctls.h. */
+export const FIONBIO = 0x5421;
 /** recv(2) returns a message's whole length, however much of it there was room for. */
 export const MSG_TRUNC = 0x20;
 /** No SIGPIPE. */

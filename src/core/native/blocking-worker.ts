@@ -12,9 +12,11 @@ async function serve(): Promise<void> {
   say({ thread: BigInt(self()) });
 }
 
-function answerTo(libc: Libc, { fd, request, argument }: BlockingCall): BlockingAnswer {
+function answerTo(libc: Libc, call: BlockingCall): BlockingAnswer {
+  const { fd, argument } = call;
   try {
-    return { result: libc.ioctl(fd, request, argument), argument };
+    if (call.call === 'ioctl') return { result: libc.ioctl(fd, call.request, argument), argument };
+    return { result: libc.send(fd, call.argument, call.flags), argument: 0 };
   } catch (failure) {
     return { failure };
   }

@@ -15,11 +15,9 @@ const SIGURG = process.platform === 'linux' ? 23 : 16;
 const SIGNAL_EVERY_MS = 5;
 
 /** What the thread is asked. */
-export interface BlockingCall {
-  fd: number;
-  request: number;
-  argument: IoctlArgument;
-}
+export type BlockingCall =
+  | { call: 'ioctl'; fd: number; request: number; argument: IoctlArgument }
+  | { call: 'send'; fd: number; argument: Uint8Array; flags: number };
 
 /** What it says: once who it is, then the result of each call and what its argument has become. */
 export type BlockingAnswer =
@@ -53,16 +51,34 @@ export async function blockingIoctl(
   argument: IoctlArgument,
   options: BlockingOptions = {},
 ): Promise<number> {
+  const answer = await onThread({ call: 'ioctl', fd, request, argument }, options);
+  if (typeof argument === 'object') argument.set(answer.argument as Uint8Array);
+  return answer.result;
+}
+
+/**
+ * send(2) on another thread, on a socket that blocks. Its result, or a negated errno. No signal ends it, since that may
+ * be in the middle of a message: shutdown(2) does, and until then the descriptor must not be closed.
+ * @throws NativeMissingError
+ */
+export async function blockingSend(fd: number, bytes: Uint8Array, flags: number): Promise<number> {
+  const { result } = await onThread({ call: 'send', fd, argument: bytes, flags }, {});
+  return result;
+}
+
+async function onThread(
+  call: BlockingCall,
+  options: BlockingOptions,
+): Promise<{ result: number; argument: IoctlArgument }> {
   const koffi = await loadKoffi();
   const thread = idle.pop() ?? (await startThread(koffi));
   thread.worker.ref();
   const stopSignals = interruptOn(koffi, thread, options);
   try {
-    const answer = await ask(thread.worker, { fd, request, argument });
+    const answer = await ask(thread.worker, call);
     if ('failure' in answer) throw answer.failure;
     if (!('result' in answer)) throw new Error('a thread for system calls said who it is twice');
-    if (typeof argument === 'object') argument.set(answer.argument as Uint8Array);
-    return answer.result;
+    return answer;
   } finally {
     stopSignals();
     thread.worker.unref();

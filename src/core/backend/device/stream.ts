@@ -1,7 +1,16 @@
 /** Joins a connected socket to a stream of Node. */
 import { Duplex } from 'node:stream';
 import { errnoOf, SystemError } from '../../abi/errno.js';
-import { MSG_NOSIGNAL, MSG_TRUNC, SHUT_RD, SHUT_WR } from '../../abi/linux-socket.js';
+import {
+  FIONBIO,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_TRUNC,
+  SHUT_RD,
+  SHUT_RDWR,
+  SHUT_WR,
+} from '../../abi/linux-socket.js';
+import { blockingSend } from '../../native/blocking.js';
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
 import type { CallOptions, SocketType, VsockStream } from '../port.js';
 import type { Descriptor } from './descriptor.js';
@@ -37,6 +46,8 @@ export class SocketStream implements VsockStream {
   #wanted = false;
   /** What the socket had no room for, and whom to tell when it had. */
   #unsent: { bytes: Uint8Array; done: () => void } | undefined;
+  /** A thread waits for room for a message. */
+  #sending = false;
   #inputEnded = false;
   #outputEnded = false;
   #finished = false;
@@ -55,6 +66,7 @@ export class SocketStream implements VsockStream {
     // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
     this.ended.catch(() => undefined);
     this.duplex = this.#makeDuplex();
+    if (type === 'seqpacket') descriptor.libc.ioctl(descriptor.fd, FIONBIO, new Uint8Array(4));
     descriptor.onEvent = (events) => this.#happened(events);
     this.#probeHangUp();
   }
@@ -117,19 +129,40 @@ export class SocketStream implements VsockStream {
   }
 
   #send(): void {
+    if (this.#type === 'seqpacket') {
+      this.#sendMessage().catch((error) => this.duplex.destroy(error));
+      return;
+    }
     while (this.#unsent !== undefined && !this.#finished) {
       const { bytes, done } = this.#unsent;
       const { fd, libc } = this.#descriptor;
       const sent = libc.send(fd, bytes, MSG_NOSIGNAL);
       if (sent === -EAGAIN) return;
       if (this.#type === 'stream' && sent >= 0 && sent < bytes.length) {
+        // There is no room for more, and an event tells when there is.
         this.#unsent = { bytes: bytes.subarray(sent), done };
-        continue;
+        return;
       }
       this.#unsent = undefined;
       if (sent < 0) this.#sendFailed(-sent);
       done();
     }
+  }
+
+  /**
+   * A send that does not wait puts as much of a message into the queue as there is room for, and gives EAGAIN
+   * without saying how much that was; what is sent next then belongs to the same message. So a thread waits.
+   */
+  async #sendMessage(): Promise<void> {
+    if (this.#unsent === undefined || this.#sending || this.#finished) return;
+    const { bytes, done } = this.#unsent;
+    this.#sending = true;
+    const sent = await blockingSend(this.#descriptor.fd, new Uint8Array(bytes), MSG_NOSIGNAL);
+    this.#sending = false;
+    this.#unsent = undefined;
+    if (sent < 0 && !this.#finished) this.#sendFailed(-sent);
+    if (this.#finished) this.#descriptor.close();
+    done();
   }
 
   /**
@@ -189,7 +222,7 @@ export class SocketStream implements VsockStream {
   #receiveMessage(): number {
     if (this.#pool.length === 0) this.#pool = Buffer.allocUnsafeSlow(this.#longestMessage);
     const { fd, libc } = this.#descriptor;
-    const length = libc.recv(fd, this.#pool, MSG_TRUNC);
+    const length = libc.recv(fd, this.#pool, MSG_TRUNC | MSG_DONTWAIT);
     if (length > this.#pool.length) return -errnoOf('EMSGSIZE', 'linux');
     if (length > 0) this.#wanted = this.duplex.push(Buffer.from(this.#pool.subarray(0, length)));
     return length;
@@ -208,7 +241,7 @@ export class SocketStream implements VsockStream {
   #probeHangUp(): void {
     if (this.#finished || this.#inputEnded || this.#type === 'dgram') return;
     const { fd, libc } = this.#descriptor;
-    const result = libc.send(fd, new Uint8Array(0), MSG_NOSIGNAL);
+    const result = libc.send(fd, new Uint8Array(0), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (result < 0 && result !== -EAGAIN) this.#hangUp();
   }
 
@@ -223,10 +256,13 @@ export class SocketStream implements VsockStream {
   #finish(): void {
     if (this.#finished) return;
     this.#finished = true;
+    const { fd, libc } = this.#descriptor;
     this.#descriptor.onEvent = undefined;
-    this.#descriptor.close();
+    // It ends the call of the thread, which still needs the descriptor.
+    if (this.#sending) libc.shutdown(fd, SHUT_RDWR);
+    else this.#descriptor.close();
     this.#hangUp();
     this.#settle(this.#error);
-    this.#unsent?.done();
+    if (!this.#sending) this.#unsent?.done();
   }
 }
