@@ -13,6 +13,8 @@ export const SO_TYPE = 3;
 /** Reading it clears it. */
 export const SO_ERROR = 4;
 export const SO_ACCEPTCONN = 30;
+/** How long a send may wait, as a struct __kernel_sock_timeval; zero is for ever. */
+export const SO_SNDTIMEO_NEW = 67;
 
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;

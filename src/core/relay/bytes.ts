@@ -9,13 +9,15 @@ import { setImmediate as turn } from 'node:timers/promises';
 /** How much is read from a file at once, bytes. */
 const FILE_CHUNK = 262144;
 /** How much is read from a source that fills our memory, bytes. */
-const BUFFER_SIZE = 1 << 20;
+export const BUFFER_SIZE = 1 << 20;
 /** Pieces of a file after which other events get their turn. */
 const PIECES_A_TURN = 16;
 /** How long a writer that has not said that it is finished may pause and still count as having more, milliseconds. */
 const PATIENCE_MS = 100;
 
 export interface Sink {
+  /** How much it is best given at once, bytes; the source's own when left out. */
+  readonly pieceSize?: number | undefined;
   /**
    * Takes a piece. A promise, when there is one, is to be waited for before the next; it also says that the
    * memory of the piece may be used again.
@@ -38,15 +40,16 @@ export type Explain = (error: unknown) => Promise<never>;
 /** A file that is open for reading. */
 export class FileSource implements Source {
   readonly #fd: number;
-  readonly #pieceSize: number;
+  readonly #pieceSize: number | undefined;
 
-  constructor(fd: number, pieceSize = FILE_CHUNK) {
+  /** @param pieceSize the most that is read at once, bytes; what the sink likes when left out. */
+  constructor(fd: number, pieceSize?: number) {
     this.#fd = fd;
     this.#pieceSize = pieceSize;
   }
 
   async pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
-    const buffer = Buffer.allocUnsafeSlow(this.#pieceSize);
+    const buffer = Buffer.allocUnsafeSlow(this.#pieceSize ?? sink.pieceSize ?? FILE_CHUNK);
     for (let pieces = 1; !stop.aborted; pieces++) {
       const length = readSync(this.#fd, buffer, 0, buffer.length, null);
       if (length === 0) return;
@@ -184,13 +187,15 @@ export class StreamSource implements Source {
 }
 
 export class StreamSink implements Sink {
+  readonly pieceSize: number | undefined;
   readonly #stream: Writable;
   readonly #explain: Explain | undefined;
   #failure: Error | undefined;
 
-  constructor(stream: Writable, explain?: Explain) {
+  constructor(stream: Writable, explain?: Explain, pieceSize?: number) {
     this.#stream = stream;
     this.#explain = explain;
+    this.pieceSize = pieceSize;
     stream.on('error', (error) => {
       this.#failure ??= error;
     });

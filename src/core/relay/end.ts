@@ -7,6 +7,7 @@ import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import type { VsockSocket, VsockStream } from '../backend/port.js';
 import {
+  BUFFER_SIZE,
   BufferSource,
   type Explain,
   FileSink,
@@ -193,7 +194,8 @@ export async function vsockEnd(socket: VsockSocket): Promise<End> {
   };
   return {
     source: sourceOf(stream, explain),
-    sink: new StreamSink(duplex, explain),
+    // A kernel's socket takes a large piece at once.
+    sink: new StreamSink(duplex, explain, stream.read && BUFFER_SIZE),
     hungUp,
     takesAll: true,
     ended,

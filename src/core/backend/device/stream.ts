@@ -9,14 +9,19 @@ import {
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
+  SO_SNDTIMEO_NEW,
+  SOL_SOCKET,
 } from '../../abi/linux-socket.js';
+import { timeval64 } from '../../abi/vm-sockets.js';
 import { blockingSend } from '../../native/blocking.js';
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
 import type { CallOptions, SocketType, VsockStream } from '../port.js';
 import type { Descriptor } from './descriptor.js';
 import { systemError } from './errors.js';
+import { LONGEST_WAIT_MS, Patience } from './patience.js';
 
 const EAGAIN = errnoOf('EAGAIN', 'linux');
+const EINTR = errnoOf('EINTR', 'linux');
 const EPIPE = errnoOf('EPIPE', 'linux');
 const ENOTCONN = errnoOf('ENOTCONN', 'linux');
 
@@ -39,6 +44,8 @@ export class SocketStream implements VsockStream {
   readonly #descriptor: Descriptor;
   readonly #type: SocketType;
   readonly #longestMessage: number;
+  /** Absent where a wait can't be bounded. */
+  readonly #patience: Patience | undefined;
   #hangUp: () => void = () => undefined;
   #settle: (error: SystemError | undefined) => void = () => undefined;
   #pool = Buffer.alloc(0);
@@ -66,7 +73,8 @@ export class SocketStream implements VsockStream {
     // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
     this.ended.catch(() => undefined);
     this.duplex = this.#makeDuplex();
-    if (type === 'seqpacket') descriptor.libc.ioctl(descriptor.fd, FIONBIO, new Uint8Array(4));
+    if (type !== 'dgram') letWait(descriptor);
+    if (type === 'stream' && boundWaits(descriptor)) this.#patience = new Patience();
     descriptor.onEvent = (events) => this.#happened(events);
     this.#probeHangUp();
   }
@@ -84,7 +92,7 @@ export class SocketStream implements VsockStream {
   async read(into: Uint8Array, { signal }: CallOptions = {}): Promise<number> {
     while (!this.#outputEnded && !this.#finished && !signal?.aborted) {
       const { fd, libc } = this.#descriptor;
-      const length = libc.recv(fd, into, 0);
+      const length = libc.recv(fd, into, MSG_DONTWAIT);
       if (length > 0) return length;
       if (length === -EAGAIN) await this.#descriptor.nextEvent(signal);
       else this.#outputOver(-length);
@@ -135,9 +143,13 @@ export class SocketStream implements VsockStream {
     }
     while (this.#unsent !== undefined && !this.#finished) {
       const { bytes, done } = this.#unsent;
-      const { fd, libc } = this.#descriptor;
-      const sent = libc.send(fd, bytes, MSG_NOSIGNAL);
+      const sent = this.#sendBytes(bytes);
       if (sent === -EAGAIN) return;
+      if (sent === -EINTR) {
+        // The handler of the signal runs in the event loop.
+        setImmediate(() => this.#send());
+        return;
+      }
       if (this.#type === 'stream' && sent >= 0 && sent < bytes.length) {
         // There is no room for more, and an event tells when there is.
         this.#unsent = { bytes: bytes.subarray(sent), done };
@@ -147,6 +159,16 @@ export class SocketStream implements VsockStream {
       if (sent < 0) this.#sendFailed(-sent);
       done();
     }
+  }
+
+  #sendBytes(bytes: Uint8Array): number {
+    const { fd, libc } = this.#descriptor;
+    if (!this.#patience?.allows(bytes.length)) {
+      return libc.send(fd, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    const sent = libc.send(fd, bytes, MSG_NOSIGNAL);
+    this.#patience.waited(sent < bytes.length);
+    return sent;
   }
 
   /**
@@ -210,7 +232,7 @@ export class SocketStream implements VsockStream {
   #receiveBytes(): number {
     if (this.#pool.length < LEAST_ROOM) this.#pool = Buffer.allocUnsafeSlow(POOL);
     const { fd, libc } = this.#descriptor;
-    const length = libc.recv(fd, this.#pool, 0);
+    const length = libc.recv(fd, this.#pool, MSG_DONTWAIT);
     if (length > 0) {
       const piece = this.#pool.subarray(0, length);
       this.#pool = this.#pool.subarray(length);
@@ -265,4 +287,15 @@ export class SocketStream implements VsockStream {
     this.#settle(this.#error);
     if (!this.#sending) this.#unsent?.done();
   }
+}
+
+/** Calls on it wait from now on where they don't say MSG_DONTWAIT. */
+function letWait({ libc, fd }: Descriptor): void {
+  libc.ioctl(fd, FIONBIO, new Uint8Array(4));
+}
+
+/** Whether sends on it will wait for a bounded time. */
+function boundWaits({ libc, fd }: Descriptor): boolean {
+  const limit = timeval64.encode({ tv_usec: BigInt(LONGEST_WAIT_MS * 1000) });
+  return libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO_NEW, limit) === 0;
 }
