@@ -61,12 +61,12 @@ t.test('many connections at once are no reason for a warning', async (t) => {
     '--exec',
     'cat',
   ]);
-  const forwarder = host.start(['vsock', 'cat', 'unix-listen:s', 'web1:7000', '--fork']);
+  const forwarder = host.start(['vsock', 'cat', 'unix-listen:forwarded', 'web1:7000', '--fork']);
   await Promise.all([echo.waitFor('listening'), forwarder.waitFor('listening')]);
-  const clients = 'for i in $(seq 20); do echo $i | socat -t 30 - UNIX:s & done; wait';
+  const clients = 'for i in $(seq 20); do echo $i | socat -t 30 - UNIX:forwarded & done; wait';
   const { stdout } = await host.shell(clients).ended;
   t.equal(stdout.toString().trim().split('\n').length, 20);
   forwarder.kill();
   const { stderr } = await forwarder.ended;
-  t.equal(stderr, 'listening on unix-listen:s\n');
+  t.equal(stderr, 'listening on unix-listen:forwarded\n');
 });

@@ -2,6 +2,7 @@
  * Layouts and numbers against a C compiler: declarations of our own for FreeBSD, whose headers are
  * not on the machines that run the tests, and the system's own headers for Linux.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import * as auxv from '../../../src/core/abi/auxv.js';
@@ -196,7 +197,20 @@ const LINUX: LinuxHeader[] = [
     ),
   },
   { header: 'linux/time_types.h', layouts: [vmSockets.timeval64], numbers: {} },
-  { header: 'sys/syscall.h', layouts: [], numbers: linuxSocket },
+  {
+    header: 'sys/syscall.h',
+    layouts: [],
+    numbers: pick(linuxSocket, 'SYS_pidfd_open', 'SYS_pidfd_getfd'),
+  },
+  { header: 'sys/ioctl.h', layouts: [], numbers: pick(linuxSocket, 'FIONBIO') },
+  {
+    header: 'asm/socket.h',
+    layouts: [],
+    numbers: pick(
+      linuxSocket,
+      ...Object.keys(linuxSocket).filter((name) => /^(SOCK|SOL|SO|SHUT|MSG)_/.test(name)),
+    ),
+  },
   {
     header: 'sys/epoll.h',
     layouts: [],
@@ -245,6 +259,8 @@ const LINUX: LinuxHeader[] = [
   },
 ];
 
+const MULTIARCH = ['x86_64', 'aarch64', 'riscv64', 'i386', 'powerpc64le'];
+
 function pick(module: Record<string, unknown>, ...names: string[]): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, Number(module[name])]));
 }
@@ -275,11 +291,20 @@ t.test('the structs of bhyve are laid out as a C compiler does it', async (t) =>
   compareWithCompiler(t, program);
 });
 
+/** Those of the C library may stand below the name of the machine. */
+function pathOf(header: string): string {
+  const directories = [
+    '/usr/include',
+    ...MULTIARCH.map((name) => `/usr/include/${name}-linux-gnu`),
+  ];
+  const paths = directories.map((directory) => join(directory, header));
+  return paths.find(existsSync) ?? join('/usr/include', header);
+}
+
 for (const { header, layouts, numbers } of LINUX) {
   t.test(`what we took from <${header}> is what the header says`, async (t) => {
     if (!requireTool(t, 'cc')) return;
-    const path = join('/usr/include', header);
-    if (!requireFile(t, path, "the kernel's headers for programs")) return;
+    if (!requireFile(t, pathOf(header), 'a header for C programs')) return;
     const includes = ['stddef.h', 'stdio.h', 'sys/socket.h', 'linux/ioctl.h', header];
     const program = new AbiProgram(includes.map((name) => `#include <${name}>`).join('\n'));
     for (const layout of layouts) program.addStruct(layout);
