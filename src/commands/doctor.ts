@@ -10,6 +10,7 @@ import type { Machine } from '../core/backend/port.js';
 import { examine, kernelOf } from '../core/client/examine.js';
 import type { KernelName } from '../core/client/hints.js';
 import { PROBES } from '../core/client/host.js';
+import { isUsable, lacking, wantedChecks } from './doctor-choice.js';
 import { type Check, checkName, checkOf, doctorPage } from './doctor-view.js';
 import { ownChecks } from './own-checks.js';
 
@@ -50,11 +51,11 @@ export default class Doctor extends VmmctlCommand<typeof Doctor> {
     const machine = await this.#connect();
     const simulated = this.backendUri !== 'device';
     const kernel = machine === undefined || simulated ? undefined : await kernelOf(machine);
-    const checks = this.#wanted([
-      ...(machine === undefined ? [] : await this.#examine(machine, kernel)),
-      ...(await ownChecks(this.backendUri, this.invocation.connect)),
-    ]);
-    const usable = this.#isUsable(checks);
+    const names = this.args.name;
+    const found = machine === undefined ? [] : await this.#examine(machine, kernel);
+    const own = await ownChecks(this.backendUri, this.invocation.connect);
+    const checks = wantedChecks([...found, ...own], names);
+    const usable = isUsable(checks, names);
     await this.#show(checks, usable, kernel);
     if (this.flags.strict && !usable) this.#notUsable(checks);
   }
@@ -93,28 +94,10 @@ export default class Doctor extends VmmctlCommand<typeof Doctor> {
     return shown.map((each) => checkOf(each, commands));
   }
 
-  #wanted(checks: readonly Check[]): Check[] {
-    const names = this.args.name;
-    if (names.length === 0) return [...checks];
-    return checks.filter((check) => names.some((name) => isNamed(check, name)));
-  }
-
-  #isUsable(checks: readonly Check[]): boolean {
-    if (this.args.name.length > 0) return this.#lacking(checks).length === 0;
-    return checks.some(({ system, state }) => system !== 'vmmctl' && state === 'ok');
-  }
-
-  /** What isn't usable, and what was named and could not be asked. */
-  #lacking(checks: readonly Check[]): string[] {
-    const unasked = this.args.name.filter((name) => !checks.some((check) => isNamed(check, name)));
-    const bad = checks.filter(({ state }) => state !== 'ok').map(({ name }) => name);
-    return [...bad, ...unasked];
-  }
-
   #notUsable(checks: readonly Check[]): void {
     this.status = NOT_USABLE;
-    const some = this.args.name.length > 0;
-    const what = some ? this.#lacking(checks).join(', ') : 'anything of this machine';
+    const names = this.args.name;
+    const what = names.length > 0 ? lacking(checks, names).join(', ') : 'anything of this machine';
     this.note(`vmmctl: doctor: not usable: ${escapeControls(what)}`);
   }
 
@@ -134,11 +117,6 @@ export default class Doctor extends VmmctlCommand<typeof Doctor> {
     }
     this.out(doctorPage(checks, await painter(this.io.color.stdout)));
   }
-}
-
-/** A name is that of a check, or of all in a system. */
-function isNamed({ name, system }: Check, text: string): boolean {
-  return name === text || system === text;
 }
 
 /** Not everybody has a name. */

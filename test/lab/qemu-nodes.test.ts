@@ -8,6 +8,21 @@ const MIB = 2 ** 20;
 const MODULES = ['vhost_vsock', 'vsock_loopback', 'vmw_vmci', 'virtio_balloon', 'cuse'];
 const EINVAL = 'EINVAL';
 
+t.test('datagrams over VMCI', async (t) => {
+  if (!requireQemu(t)) return;
+  const lab = await bootQemu(t, { modules: ['vmw_vmci', 'vmw_vsock_vmci_transport'] });
+  const row = await doctor(t, lab);
+  t.match(row('AF_VSOCK'), { state: 'ok', detail: 'stream, seqpacket, dgram' });
+  const listener = lab.start('printf answer | vmmctl -b device vsock listen 5000 --type dgram');
+  await listener.waitFor('listening');
+  const command = 'printf question | vmmctl -b device vsock connect host 5000 --type dgram';
+  const { status, stderr } = await lab.run(command);
+  t.equal(status, 0, stderr);
+  await listener.waitForOutput('question');
+  await listener.kill('SIGINT');
+  t.equal((await listener.exited).status, 130);
+});
+
 t.test('nodes in QEMU', async (t) => {
   if (!requireQemu(t)) return;
   const lab = await bootQemu(t, { memoryMiB: 512, modules: MODULES });

@@ -87,6 +87,16 @@ export async function testVsockCommands(t: Test, lab: Lab, mebibytes: number): P
     await peer.exited;
   });
 
+  await t.test('a peer that is killed while nobody says anything', async (t) => {
+    const peer = lab.start('exec socat -d -d VSOCK-LISTEN:5017 PIPE');
+    await peer.waitFor('listening on');
+    // Its input goes on.
+    const ours = lab.start(`${V} connect 1 5017 < <(sleep 600)`);
+    await peer.waitFor('accepting connection');
+    await peer.kill('SIGKILL');
+    check(t, await ours.exited, {});
+  });
+
   await t.test(`${mebibytes} MiB each way arrive as they were sent`, async (t) => {
     const bytes = randomBytes(mebibytes * MIB);
     const sent = `${lab.directory}/sent`;

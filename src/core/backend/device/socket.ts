@@ -29,6 +29,9 @@ const EAGAIN = errnoOf('EAGAIN', 'linux');
 const EINPROGRESS = errnoOf('EINPROGRESS', 'linux');
 const ENOTCONN = errnoOf('ENOTCONN', 'linux');
 
+/** More than any transport carries, bytes: VMCI's limit is 17 pages. */
+const LONGEST_DATAGRAM = 1 << 17;
+
 const SIZES = {
   SO_VM_SOCKETS_BUFFER_SIZE,
   SO_VM_SOCKETS_BUFFER_MIN_SIZE,
@@ -136,7 +139,8 @@ export class DeviceSocket implements VsockSocket {
   async stream(): Promise<VsockStream> {
     if (this.#stream !== undefined) throw new SystemError('EBUSY');
     if (this.type !== 'dgram') await this.peerAddress();
-    const longestMessage = this.#size(SO_VM_SOCKETS_BUFFER_SIZE);
+    const isDatagram = this.type === 'dgram';
+    const longestMessage = isDatagram ? LONGEST_DATAGRAM : this.#size(SO_VM_SOCKETS_BUFFER_SIZE);
     this.#stream = new SocketStream(this.#descriptor, { type: this.type, longestMessage });
     return this.#stream;
   }

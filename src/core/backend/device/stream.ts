@@ -28,6 +28,8 @@ const ENOTCONN = errnoOf('ENOTCONN', 'linux');
 /** Memory that received bytes are put into, bytes; less than the second number of it left, and a new one is made. */
 const POOL = 1 << 20;
 const LEAST_ROOM = 1 << 16;
+/** Room for an address of any family, bytes. */
+const LONGEST_ADDRESS = 110;
 /** Pieces that are received one after the other before other events get their turn. */
 const PIECES_A_TURN = 16;
 
@@ -53,6 +55,9 @@ export class SocketStream implements VsockStream {
   #wanted = false;
   /** What the socket had no room for, and whom to tell when it had. */
   #unsent: { bytes: Uint8Array; done: () => void } | undefined;
+  /** A datagram socket that answers whoever speaks first; only its program ends that. */
+  readonly #answers: boolean;
+  #awaitsPeer: boolean;
   /** A thread waits for room for a message. */
   #sending = false;
   #inputEnded = false;
@@ -73,6 +78,8 @@ export class SocketStream implements VsockStream {
     // Whoever takes the stream looks at `ended`; until then a failure must not count as unhandled.
     this.ended.catch(() => undefined);
     this.duplex = this.#makeDuplex();
+    this.#answers = type === 'dgram' && !hasPeer(descriptor);
+    this.#awaitsPeer = this.#answers;
     if (type !== 'dgram') letWait(descriptor);
     if (type === 'stream' && boundWaits(descriptor)) this.#patience = new Patience();
     descriptor.onEvent = (events) => this.#happened(events);
@@ -141,7 +148,7 @@ export class SocketStream implements VsockStream {
       this.#sendMessage().catch((error) => this.duplex.destroy(error));
       return;
     }
-    while (this.#unsent !== undefined && !this.#finished) {
+    while (this.#unsent !== undefined && !this.#finished && !this.#awaitsPeer) {
       const { bytes, done } = this.#unsent;
       const sent = this.#sendBytes(bytes);
       if (sent === -EAGAIN) return;
@@ -211,6 +218,8 @@ export class SocketStream implements VsockStream {
       this.#descriptor.libc.shutdown(this.#descriptor.fd, SHUT_WR);
     }
     this.#inputEnded = true;
+    // Datagrams have no end that a peer could tell.
+    if (this.#type === 'dgram' && !this.#answers && !this.#outputEnded) this.#outputOver(0);
     this.#finishWhenOver();
   }
 
@@ -218,7 +227,7 @@ export class SocketStream implements VsockStream {
     for (let pieces = 1; this.#wanted && !this.#outputEnded && !this.#finished; pieces++) {
       const length = this.#type === 'stream' ? this.#receiveBytes() : this.#receiveMessage();
       if (length === -EAGAIN) return;
-      if (length <= 0) {
+      if (length < 0 || (length === 0 && this.#type !== 'dgram')) {
         this.#outputOver(-length);
         return;
       }
@@ -244,10 +253,22 @@ export class SocketStream implements VsockStream {
   #receiveMessage(): number {
     if (this.#pool.length === 0) this.#pool = Buffer.allocUnsafeSlow(this.#longestMessage);
     const { fd, libc } = this.#descriptor;
-    const length = libc.recv(fd, this.#pool, MSG_TRUNC | MSG_DONTWAIT);
+    const from = new Uint8Array(LONGEST_ADDRESS);
+    const length = libc.recvfrom(fd, this.#pool, MSG_TRUNC | MSG_DONTWAIT, from);
     if (length > this.#pool.length) return -errnoOf('EMSGSIZE', 'linux');
-    if (length > 0) this.#wanted = this.duplex.push(Buffer.from(this.#pool.subarray(0, length)));
+    if (length >= 0 && this.#awaitsPeer) this.#answerTo(from);
+    // Only a datagram can be empty.
+    const isMessage = length > 0 || (length === 0 && this.#type === 'dgram');
+    if (isMessage) this.#wanted = this.duplex.push(Buffer.from(this.#pool.subarray(0, length)));
     return length;
+  }
+
+  /** Whoever spoke first gets what is written. */
+  #answerTo(address: Uint8Array): void {
+    const { fd, libc } = this.#descriptor;
+    if (libc.connect(fd, address) < 0) return;
+    this.#awaitsPeer = false;
+    this.#send();
   }
 
   /** The peer has said all, or the connection is broken. */
@@ -287,6 +308,10 @@ export class SocketStream implements VsockStream {
     this.#settle(this.#error);
     if (!this.#sending) this.#unsent?.done();
   }
+}
+
+function hasPeer({ libc, fd }: Descriptor): boolean {
+  return libc.getpeername(fd, new Uint8Array(LONGEST_ADDRESS)) >= 0;
 }
 
 /** Calls on it wait from now on where they don't say MSG_DONTWAIT. */

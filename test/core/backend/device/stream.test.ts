@@ -7,7 +7,7 @@ import { SocketStream } from '../../../../src/core/backend/device/stream.js';
 import type { SocketType } from '../../../../src/core/backend/port.js';
 import { loadLibc } from '../../../../src/core/native/libc.js';
 import { Reactor } from '../../../../src/core/native/reactor.js';
-import { connectedPair, SOCK_SEQPACKET, SOCK_STREAM } from '../../../helpers/unix.js';
+import { connectedPair, datagramPair, SOCK_SEQPACKET, SOCK_STREAM } from '../../../helpers/unix.js';
 
 const libc = await loadLibc();
 
@@ -101,6 +101,7 @@ t.test('a message that is longer than can be taken is an error, and not cut', as
   const [near, far] = await streams(t, 'dgram');
   near.duplex.write(Buffer.alloc(70_000));
   far.duplex.resume();
+  await once(far.duplex, 'end');
   far.duplex.end();
   await t.rejects(far.ended, { code: 'EMSGSIZE' });
 });
@@ -154,4 +155,25 @@ t.test('no descriptor is left of 10,000 connections', async (t) => {
     await near.ended;
   }
   t.ok(open() <= before + 2, `${open()} descriptors, ${before} before`);
+});
+
+t.test('a datagram socket answers whoever spoke first', async (t) => {
+  const system = await startSystem(t);
+  const [first, second] = datagramPair(t, libc);
+  const options = { type: 'dgram', longestMessage: 1000 } as const;
+  const server = new SocketStream(new Descriptor(system, first), options);
+  const client = new SocketStream(new Descriptor(system, second), options);
+  t.teardown(() => {
+    for (const { duplex } of [server, client]) duplex.destroy();
+  });
+  server.duplex.write('too early to have somebody to say it to');
+  client.duplex.write('question');
+  client.duplex.write('');
+  const heard = server.duplex[Symbol.asyncIterator]();
+  t.equal(String((await heard.next()).value), 'question');
+  t.equal((await heard.next()).value.length, 0, 'an empty one is no end');
+  const [answer] = await once(client.duplex, 'data');
+  t.match(String(answer), /^too early/);
+  client.duplex.end();
+  await client.ended;
 });
