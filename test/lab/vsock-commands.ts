@@ -88,13 +88,14 @@ export async function testVsockCommands(t: Test, lab: Lab, mebibytes: number): P
   });
 
   await t.test('a peer that is killed while nobody says anything', async (t) => {
-    const peer = lab.start('exec socat -d -d VSOCK-LISTEN:5017 PIPE');
+    const peer = lab.start('exec socat -d -d VSOCK-LISTEN:5017 SYSTEM:"echo hello; sleep 600"');
     await peer.waitFor('listening on');
     // Its input goes on.
-    const ours = lab.start(`${V} connect 1 5017 < <(sleep 600)`);
-    await peer.waitFor('accepting connection');
+    const idle = 'mkfifo /tmp/idle; sleep 600 >/tmp/idle &';
+    const ours = lab.start(`${idle} exec ${V} connect 1 5017 </tmp/idle`);
+    await ours.waitForOutput('hello');
     await peer.kill('SIGKILL');
-    check(t, await ours.exited, {});
+    check(t, await ours.exited, { out: 'hello\n' });
   });
 
   await t.test(`${mebibytes} MiB each way arrive as they were sent`, async (t) => {

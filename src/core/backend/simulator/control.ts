@@ -1,8 +1,8 @@
 /** Starting, stopping and asking after the process that keeps a simulated host alive. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { SystemError } from '../../abi/errno.js';
-import { hostPaths } from '../../daemon/paths.js';
-import { type Connection, dial, OtherVersionError, openControl } from './connection.js';
+import { type HostPaths, hostPaths } from '../../daemon/paths.js';
+import { type Connection, dial, GoneError, OtherVersionError, openControl } from './connection.js';
 import { startDaemon } from './start.js';
 
 /** How a simulated host is set up; kept with its state, so that a restart has the same. */
@@ -89,8 +89,8 @@ export async function simulatorStatus(host: string): Promise<SimulatorStatus> {
     stateDirectory: paths.state,
     logFile: paths.log,
   };
-  const connection = await openControl(paths);
-  if (connection !== undefined) return { ...places, ...(await ask(connection)) };
+  const known = await ask(paths);
+  if (known !== undefined) return { ...places, ...known };
   return {
     ...places,
     running: false,
@@ -105,11 +105,21 @@ export async function simulatorStatus(host: string): Promise<SimulatorStatus> {
   };
 }
 
-async function ask(connection: Connection) {
-  const { values } = await connection.call('status');
-  connection.close();
-  const known = values as unknown as Omit<SimulatorStatus, 'host' | 'running'>;
-  return { running: true, ...known };
+/** Undefined when it does not run, or ends just now. */
+async function ask(paths: HostPaths) {
+  let connection: Connection | undefined;
+  try {
+    connection = await openControl(paths);
+    if (connection === undefined) return undefined;
+    const { values } = await connection.call('status');
+    const known = values as unknown as Omit<SimulatorStatus, 'host' | 'running'>;
+    return { running: true, ...known };
+  } catch (error) {
+    if (error instanceof GoneError) return undefined;
+    throw error;
+  } finally {
+    connection?.close();
+  }
 }
 
 async function waitUntilGone(path: string): Promise<void> {
