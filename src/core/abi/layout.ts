@@ -73,6 +73,18 @@ export const i64: FieldType<bigint> = {
 /** A user-space address. */
 export const pointer = u64;
 
+/** A value on its own, as an ioctl or a socket's option has it. */
+export function toBytes<T>(type: FieldType<T>, value: T): Uint8Array {
+  const data = new Uint8Array(type.size);
+  type.write(new DataView(data.buffer), 0, value);
+  return data;
+}
+
+/** The value that stands first in some bytes. */
+export function fromBytes<T>(type: FieldType<T>, data: Uint8Array): T {
+  return type.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
+}
+
 /** `count` raw bytes (`char[count]` or `uint8_t[count]`); a shorter value is padded with zeros. */
 export function bytes(count: number): FieldType<Uint8Array> {
   return {

@@ -2,7 +2,7 @@
  * The list of vsock sockets as the kernel dumps it over netlink. Mirrors Linux include/uapi/linux/netlink.h,
  * sock_diag.h and vm_sockets_diag.h; the states are those of include/net/tcp_states.h.
  */
-import { array, i32, struct, u8, u16, u32 } from './layout.js';
+import { array, fromBytes, i32, struct, u8, u16, u32 } from './layout.js';
 import { AF_VSOCK } from './vm-sockets.js';
 
 export const AF_NETLINK = 16;
@@ -102,6 +102,5 @@ function* messages(datagram: Uint8Array): Generator<{ type: number; body: Uint8A
 /** A negated errno, or zero, stands first in what an error and the end of a dump carry. */
 function errorIn(body: Uint8Array): number {
   if (body.length < i32.size) return 0;
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  return Math.max(0, -i32.read(view, 0));
+  return Math.max(0, -fromBytes(i32, body));
 }

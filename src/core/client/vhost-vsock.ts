@@ -1,5 +1,5 @@
 /** The host's side of virtio-vsock in the kernel, /dev/vhost-vsock: what it offers, and claiming a CID on it. */
-import { i32, u64 } from '../abi/layout.js';
+import { fromBytes, i32, toBytes, u64 } from '../abi/layout.js';
 import {
   VHOST_F_LOG_ALL,
   VHOST_GET_FEATURES,
@@ -32,7 +32,7 @@ async function askFeatures(node: DeviceNode): Promise<Answer> {
 /** The features of the device, a bit each. Needs no owner. */
 export async function vhostFeatures(node: DeviceNode): Promise<bigint> {
   const { data } = await node.ioctl(VHOST_GET_FEATURES, new Uint8Array(u64.size));
-  return u64.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
+  return fromBytes(u64, data);
 }
 
 /** An open /dev/vhost-vsock that belongs to us, as that of a VM belongs to its hypervisor. */
@@ -62,16 +62,12 @@ export class VhostVsock {
    * another guest, and for that which this machine has as a guest itself.
    */
   async setGuestCid(cid: bigint): Promise<void> {
-    const argument = new Uint8Array(u64.size);
-    u64.write(new DataView(argument.buffer), 0, cid);
-    await this.#node.ioctl(VHOST_VSOCK_SET_GUEST_CID, argument);
+    await this.#node.ioctl(VHOST_VSOCK_SET_GUEST_CID, toBytes(u64, cid));
   }
 
   /** @throws SystemError EFAULT as long as the rings of the device are not set up, which nothing here does. */
   async setRunning(running: boolean): Promise<void> {
-    const argument = new Uint8Array(i32.size);
-    i32.write(new DataView(argument.buffer), 0, running ? 1 : 0);
-    await this.#node.ioctl(VHOST_VSOCK_SET_RUNNING, argument);
+    await this.#node.ioctl(VHOST_VSOCK_SET_RUNNING, toBytes(i32, running ? 1 : 0));
   }
 
   /** Gives the CID back, and resets the guest's connections. */

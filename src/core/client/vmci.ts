@@ -1,5 +1,5 @@
 /** The node of VMCI: the version that it speaks, and a context of one's own on it. */
-import { i32 } from '../abi/layout.js';
+import { i32, toBytes } from '../abi/layout.js';
 import {
   IOCTL_VMCI_INIT_CONTEXT,
   IOCTL_VMCI_VERSION2,
@@ -23,8 +23,7 @@ async function askVersion(node: DeviceNode): Promise<Answer> {
 
 /** The version that both sides speak. Holds for this open node alone, and makes no context. */
 export async function agreeOnVersion(node: DeviceNode): Promise<number> {
-  const argument = new Uint8Array(i32.size);
-  i32.write(new DataView(argument.buffer), 0, VMCI_VERSION_NOVMVM);
+  const argument = toBytes(i32, VMCI_VERSION_NOVMVM);
   return (await node.ioctl(IOCTL_VMCI_VERSION2, argument)).result;
 }
 

@@ -1,6 +1,6 @@
 /** What a machine has of vsock: its CID, the types of sockets, the transports. */
 import { type ErrorCode, SystemError } from '../abi/errno.js';
-import { u32 } from '../abi/layout.js';
+import { fromBytes, u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID, VMADDR_CID_ANY } from '../abi/vm-sockets.js';
 import type { DeviceNode, Machine, SocketType } from '../backend/port.js';
 import { type Answer, listNames, nodeProbe, type Probe, readText } from './probe.js';
@@ -27,7 +27,7 @@ export const VSOCK_PROBES: readonly Probe[] = [
 
 async function askLocalCid(node: DeviceNode): Promise<Answer> {
   const { data } = await node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(u32.size));
-  const cid = u32.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
+  const cid = fromBytes(u32, data);
   if (cid === VMADDR_CID_ANY) return { detail: 'no transport is loaded', facts: { cid: null } };
   return { detail: `local CID ${cid}`, facts: { cid } };
 }

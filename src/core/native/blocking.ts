@@ -33,8 +33,8 @@ export interface BlockingOptions {
 
 interface Thread {
   worker: Worker;
-  /** pthread_t. */
-  id: bigint;
+  /** Ends the system call that it waits in. */
+  interrupt(): void;
 }
 
 /** Threads that wait for work. */
@@ -70,10 +70,9 @@ async function onThread(
   call: BlockingCall,
   options: BlockingOptions,
 ): Promise<{ result: number; argument: IoctlArgument }> {
-  const koffi = await loadKoffi();
-  const thread = idle.pop() ?? (await startThread(koffi));
+  const thread = idle.pop() ?? (await startThread(await loadKoffi()));
   thread.worker.ref();
-  const stopSignals = interruptOn(koffi, thread, options);
+  const stopSignals = interruptOn(thread, options);
   try {
     const answer = await ask(thread.worker, call);
     if ('failure' in answer) throw answer.failure;
@@ -97,7 +96,8 @@ async function startThread(koffi: Koffi): Promise<Thread> {
   const answer = await nextAnswer(worker);
   if ('failure' in answer) throw answer.failure;
   if (!('thread' in answer)) throw new Error('a thread for system calls did not say who it is');
-  return { worker, id: answer.thread };
+  const kill = koffi.load(null).func('int pthread_kill(uintptr_t thread, int signal)');
+  return { worker, interrupt: () => kill(answer.thread, SIGURG) };
 }
 
 /** In a bundle the thread's program lies beside it as blocking.cjs. */
@@ -127,12 +127,11 @@ function nextAnswer(worker: Worker): Promise<BlockingAnswer> {
 }
 
 /** Sends the thread the signal when it is to stop waiting, again and again until it has. */
-function interruptOn(koffi: Koffi, thread: Thread, { signal, timeoutMs }: BlockingOptions) {
-  const kill = koffi.load(null).func('int pthread_kill(uintptr_t thread, int signal)');
+function interruptOn(thread: Thread, { signal, timeoutMs }: BlockingOptions) {
   let again: NodeJS.Timeout | undefined;
   const interrupt = () => {
-    kill(thread.id, SIGURG);
-    again ??= setInterval(() => kill(thread.id, SIGURG), SIGNAL_EVERY_MS);
+    thread.interrupt();
+    again ??= setInterval(() => thread.interrupt(), SIGNAL_EVERY_MS);
   };
   const late = timeoutMs === undefined ? undefined : setTimeout(interrupt, timeoutMs);
   signal?.addEventListener('abort', interrupt);

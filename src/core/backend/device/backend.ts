@@ -1,7 +1,7 @@
 /** The backend of this machine's own nodes and sockets. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isErrorCode, SystemError } from '../../abi/errno.js';
-import { u32 } from '../../abi/layout.js';
+import { fromBytes, u32 } from '../../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID, VMADDR_CID_ANY } from '../../abi/vm-sockets.js';
 import { endThreads } from '../../native/blocking.js';
 import { type Libc, loadLibc } from '../../native/libc.js';
@@ -20,7 +20,7 @@ import type {
 } from '../port.js';
 import type { SocketSystem } from './descriptor.js';
 import { dumpSockets } from './diag.js';
-import { check, native } from './errors.js';
+import { native, systemError } from './errors.js';
 import { openNode, type Trace } from './node.js';
 import { findSockets } from './proc.js';
 import { DeviceSocket } from './socket.js';
@@ -96,7 +96,7 @@ class DeviceMachine implements Machine {
     const node = await this.open('/dev/vsock', { access: 'r' });
     try {
       const { data } = await node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(u32.size));
-      return u32.read(new DataView(data.buffer, data.byteOffset, data.byteLength), 0);
+      return fromBytes(u32, data);
     } finally {
       await node.close();
     }
@@ -134,9 +134,8 @@ function onlyLinux(): void {
 async function startSockets(libc: Libc): Promise<SocketSystem> {
   onlyLinux();
   const reactor = await Reactor.start();
-  if (typeof reactor !== 'number') return { libc, reactor };
-  check(reactor, { syscall: 'epoll_create1' });
-  throw new SystemError('EIO');
+  if (typeof reactor === 'number') throw systemError(-reactor, { syscall: 'epoll_create1' });
+  return { libc, reactor };
 }
 
 /** A system error of Node's own, as ours. */
@@ -145,6 +144,6 @@ async function named<T>(call: Promise<T>): Promise<T> {
     return await call;
   } catch (error) {
     const { code, syscall, path } = error as NodeJS.ErrnoException;
-    throw isErrorCode(code) ? new SystemError(code, { syscall, path, cause: undefined }) : error;
+    throw isErrorCode(code) ? new SystemError(code, { syscall, path }) : error;
   }
 }

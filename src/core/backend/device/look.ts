@@ -1,5 +1,5 @@
 /** What a socket tells of itself. */
-import { u64 } from '../../abi/layout.js';
+import { fromBytes, i32, u64 } from '../../abi/layout.js';
 import { SO_ACCEPTCONN, SO_TYPE, SOL_SOCKET } from '../../abi/linux-socket.js';
 import { AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, sockaddr_vm } from '../../abi/vm-sockets.js';
 import type { Libc } from '../../native/libc.js';
@@ -27,13 +27,13 @@ export function lookAt(libc: Libc, fd: number, owner: number | null): SocketReco
 }
 
 function number32(libc: Libc, fd: number, option: number): number {
-  const value = new Int32Array(1);
-  libc.getsockopt(fd, SOL_SOCKET, option, new Uint8Array(value.buffer));
-  return value[0] ?? 0;
+  const value = new Uint8Array(i32.size);
+  libc.getsockopt(fd, SOL_SOCKET, option, value);
+  return fromBytes(i32, value);
 }
 
 function bufferSize(libc: Libc, fd: number): number | null {
   const value = new Uint8Array(u64.size);
   const result = libc.getsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, value);
-  return result < 0 ? null : Number(u64.read(new DataView(value.buffer), 0));
+  return result < 0 ? null : Number(fromBytes(u64, value));
 }

@@ -1,6 +1,6 @@
 /** AF_VSOCK sockets of the kernel, as the port has them. Linux; never blocks a thread. */
 import { errnoOf, SystemError } from '../../abi/errno.js';
-import { u64 } from '../../abi/layout.js';
+import { fromBytes, i32, toBytes, u64 } from '../../abi/layout.js';
 import { SO_ERROR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_SOCKET } from '../../abi/linux-socket.js';
 import {
   AF_VSOCK,
@@ -110,9 +110,7 @@ export class DeviceSocket implements VsockSocket {
       this.#set(SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW, encodeTimeout(value));
       return;
     }
-    const size = new DataView(new ArrayBuffer(u64.size));
-    u64.write(size, 0, BigInt(value));
-    this.#set(SIZES[option], new Uint8Array(size.buffer));
+    this.#set(SIZES[option], toBytes(u64, BigInt(value)));
   }
 
   async getOption(option: SocketOption): Promise<number> {
@@ -152,11 +150,7 @@ export class DeviceSocket implements VsockSocket {
 
   /** SO_ERROR, which reading clears; 0 is none. */
   #pendingError(): number {
-    const { libc, fd } = this.#descriptor;
-    const value = new Int32Array(1);
-    const bytes = new Uint8Array(value.buffer);
-    check(libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, bytes), { syscall: 'getsockopt' });
-    return value[0] ?? 0;
+    return fromBytes(i32, this.#get(SO_ERROR, i32.size, SOL_SOCKET));
   }
 
   #set(option: number, value: Uint8Array): void {
@@ -164,16 +158,15 @@ export class DeviceSocket implements VsockSocket {
     check(libc.setsockopt(fd, AF_VSOCK, option, value), { syscall: 'setsockopt' });
   }
 
-  #get(option: number, size: number): Uint8Array {
+  #get(option: number, size: number, level = AF_VSOCK): Uint8Array {
     const { libc, fd } = this.#descriptor;
     const value = new Uint8Array(size);
-    check(libc.getsockopt(fd, AF_VSOCK, option, value), { syscall: 'getsockopt' });
+    check(libc.getsockopt(fd, level, option, value), { syscall: 'getsockopt' });
     return value;
   }
 
   #size(option: number): number {
-    const value = this.#get(option, u64.size);
-    return Number(u64.read(new DataView(value.buffer), 0));
+    return Number(fromBytes(u64, this.#get(option, u64.size)));
   }
 }
 

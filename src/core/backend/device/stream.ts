@@ -123,7 +123,7 @@ export class SocketStream implements VsockStream {
           done();
           return;
         }
-        this.#unsent = { bytes: chunk, done: () => done() };
+        this.#unsent = { bytes: chunk, done };
         this.#send();
       },
       final: (done) => {
@@ -253,10 +253,13 @@ export class SocketStream implements VsockStream {
   #receiveMessage(): number {
     if (this.#pool.length === 0) this.#pool = Buffer.allocUnsafeSlow(this.#longestMessage);
     const { fd, libc } = this.#descriptor;
-    const from = new Uint8Array(LONGEST_ADDRESS);
-    const length = libc.recvfrom(fd, this.#pool, MSG_TRUNC | MSG_DONTWAIT, from);
+    const flags = MSG_TRUNC | MSG_DONTWAIT;
+    const from = this.#awaitsPeer ? new Uint8Array(LONGEST_ADDRESS) : undefined;
+    const length = from
+      ? libc.recvfrom(fd, this.#pool, flags, from)
+      : libc.recv(fd, this.#pool, flags);
     if (length > this.#pool.length) return -errnoOf('EMSGSIZE', 'linux');
-    if (length >= 0 && this.#awaitsPeer) this.#answerTo(from);
+    if (length >= 0 && from) this.#answerTo(from);
     // Only a datagram can be empty.
     const isMessage = length > 0 || (length === 0 && this.#type === 'dgram');
     if (isMessage) this.#wanted = this.duplex.push(Buffer.from(this.#pool.subarray(0, length)));
