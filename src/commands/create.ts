@@ -73,9 +73,10 @@ export default class Create extends VmmctlCommand<typeof Create> {
     });
     const { vm, hold } = created;
     this.verbose(`created ${vm.name}${vm.cid === null ? '' : `, CID ${vm.cid}`}`);
+    // Whoever waits for the name then knows what holds the VM.
+    if (hold?.by === 'client') this.note(WEAK_HOLD);
     if (program === undefined) this.#print(created);
     if (!hold) return;
-    if (hold.by === 'client') this.note(WEAK_HOLD);
     try {
       if (program === undefined) await this.#untilEndOfInput();
       else await this.#runProgram(created);
