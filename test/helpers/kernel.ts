@@ -7,8 +7,14 @@ import { VMM_IOCTLS } from '../../src/core/abi/vmm.js';
 import { VMMCTL_IOCTLS } from '../../src/core/abi/vmmctl.js';
 import type { Backend, DeviceNode, Machine } from '../../src/core/backend/port.js';
 import type { Machine as SimulatedMachine } from '../../src/core/simulator/machine.js';
-import { type Caller, type OpenNode, ROOT } from '../../src/core/simulator/node.js';
+import {
+  type Caller,
+  type OpenNode,
+  type PromptNode,
+  ROOT,
+} from '../../src/core/simulator/node.js';
 import type { VmmConfig } from '../../src/core/simulator/vmm/config.js';
+import { promptly } from './promptly.js';
 import { testWorld } from './world.js';
 
 const NAMES = new Map(
@@ -73,12 +79,12 @@ export class Kernel implements Backend {
   }
 
   /** The node of a VM, as another program would open it. */
-  node(name: string): OpenNode {
+  node(name: string): PromptNode {
     return this.#test.world.host.open(`/dev/vmm/${name}`, ROOT, 'rw');
   }
 
   /** /dev/vmmctl, as another program would open it. */
-  control(caller: Caller): OpenNode {
+  control(caller: Caller): PromptNode {
     return this.#test.world.host.open('/dev/vmmctl', caller, 'rw');
   }
 
@@ -119,7 +125,7 @@ export class Kernel implements Backend {
       ioctl: async (request, argument = 0, options = {}) => {
         if (options.signal?.aborted) throw new SystemError('EINTR', { syscall: 'ioctl' });
         this.#call(NAMES.get(request) ?? `ioctl 0x${request.toString(16)}`);
-        const { result, data } = node.ioctl(request, argument);
+        const { result, data } = promptly(node.ioctl(request, argument));
         // Where the kernel copies nothing out the caller's bytes are what they were.
         return { result, data: data ?? (argument instanceof Uint8Array ? argument : NOTHING) };
       },

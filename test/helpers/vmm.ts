@@ -9,7 +9,7 @@ import {
   vmmctl_vm_destroy,
 } from '../../src/core/abi/vmmctl.js';
 import { VirtualClock } from '../../src/core/simulator/clock.js';
-import { type Caller, type OpenNode, ROOT } from '../../src/core/simulator/node.js';
+import { type Caller, type PromptNode, ROOT } from '../../src/core/simulator/node.js';
 import { GID_VMM } from '../../src/core/simulator/vmm/access.js';
 import { DEFAULT_VMM_CONFIG, type VmmConfig } from '../../src/core/simulator/vmm/config.js';
 import { Vmm } from '../../src/core/simulator/vmm/registry.js';
@@ -51,18 +51,18 @@ export function createArgument(name: string | Uint8Array, flags = 0): Uint8Array
 }
 
 /** Creates a VM through /dev/vmmctl. */
-export function create(node: OpenNode, name: string | Uint8Array, flags = 0) {
+export function create(node: PromptNode, name: string | Uint8Array, flags = 0) {
   return node.ioctl(VMMCTL_VM_CREATE, createArgument(name, flags));
 }
 
 /** Destroys a VM through /dev/vmmctl. */
-export function destroy(node: OpenNode, name: string | Uint8Array) {
+export function destroy(node: PromptNode, name: string | Uint8Array) {
   const bytes = typeof name === 'string' ? encodeName(name) : name;
   return node.ioctl(VMMCTL_VM_DESTROY, vmmctl_vm_destroy.encode({ name: bytes }));
 }
 
 /** Allocates a segment through /dev/vmm/NAME; `len` in bytes. */
-export function allocMemseg(node: OpenNode, segid: number, len: bigint, name = '') {
+export function allocMemseg(node: PromptNode, segid: number, len: bigint, name = '') {
   return node.ioctl(
     VMM_IOCTLS.VM_ALLOC_MEMSEG.number,
     vm_memseg.encode({ segid, len, name: encodeName(name) }),
@@ -71,7 +71,7 @@ export function allocMemseg(node: OpenNode, segid: number, len: bigint, name = '
 
 /** Maps part of a segment through /dev/vmm/NAME: of segment 0, from its beginning, unless told. */
 export function mapMemseg(
-  node: OpenNode,
+  node: PromptNode,
   map: { gpa: bigint; len: bigint; segid?: number; segoff?: bigint; prot?: number },
 ) {
   const argument = vm_memmap.encode({ prot: VM_PROT_ALL, ...map });

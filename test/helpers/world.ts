@@ -9,6 +9,7 @@ import { create, DESTROY_ON_CLOSE, destroy } from './vmm.js';
 /** @param vmm What its vmm(4) has other than by default. */
 export function testWorld(vmm: Partial<VmmConfig> = {}) {
   const clock = new VirtualClock();
+  const log: string[] = [];
   const world = new World({
     clock,
     rng: new SeededRng(1),
@@ -16,11 +17,24 @@ export function testWorld(vmm: Partial<VmmConfig> = {}) {
     policy: 'isolated',
     vmm: { ...DEFAULT_VMM_CONFIG, ...vmm },
     defers: false,
+    log: (text) => log.push(text),
   });
   const control = () => world.host.open('/dev/vmmctl', ROOT, 'rw');
   return {
     clock,
     world,
+    /** What the host has logged. */
+    log,
+    /** Lets time pass, and what is due in it happen. */
+    pass(ms: number): void {
+      const until = clock.monotonicMs() + ms;
+      for (let at = world.deadlines.next(); at !== undefined && at <= until; ) {
+        clock.advance(Math.max(0, at - clock.monotonicMs()));
+        world.deadlines.expire(clock.monotonicMs());
+        at = world.deadlines.next();
+      }
+      clock.advance(until - clock.monotonicMs());
+    },
     /** Creates a VM by the ioctl, as any program would. */
     create(name: string, caller: Caller = ROOT): void {
       create(world.host.open('/dev/vmmctl', caller, 'rw'), name);

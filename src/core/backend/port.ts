@@ -64,6 +64,16 @@ export interface IoctlOptions extends CallOptions {
   blocks?: boolean | undefined;
   /** Ends a call that waits, as its signal would; milliseconds. */
   timeoutMs?: number | undefined;
+  /** Memory whose addresses the argument has. */
+  pointers?: readonly Pointer[] | undefined;
+}
+
+/** An address of 64 bits in an argument. */
+export interface Pointer {
+  /** Where in the argument it stands, bytes; what is there is replaced by the address. */
+  at: number;
+  /** What it points to. The call reads it and may change it; not to be used before the call has ended. */
+  to: Uint8Array;
 }
 
 export interface IoctlResult {
@@ -209,7 +219,89 @@ export interface VmDetails extends VmRecord {
   devices: { path: string; description: string }[];
   /** Paths of the sockets for programs that know nothing of vmmctl. */
   exports: { kind: string; path: string }[];
+  /** Kinds of the faults that it has been given. */
+  faults: string[];
   counters: Record<string, number>;
+}
+
+/** A guest's own report on itself; sizes are in bytes, shares in percent. Null is what it left out. */
+export interface GuestStatistics {
+  /** ISO 8601, UTC. */
+  reportedAt: string;
+  cpuUser: number | null;
+  cpuKernel: number | null;
+  cpuIdle: number | null;
+  threads: number | null;
+  processes: number | null;
+  memoryLoad: number | null;
+  memoryTotal: number | null;
+  memoryAvailable: number | null;
+  memoryBalloon: number | null;
+  memoryCommitted: number | null;
+  kernelTotal: number | null;
+  systemCache: number | null;
+  pageFileSize: number | null;
+}
+
+/** The balloon of a VM; sizes in bytes. What the one who looks can't know is null. */
+export interface BalloonRecord {
+  /** Name of the VM; null for a guest that looks at its own. */
+  vm: string | null;
+  memory: number | null;
+  /** What the host wants the guest to give up. */
+  target: number | null;
+  /** What it has given up. */
+  actual: number | null;
+  /** The step of its size. */
+  unit: number;
+  guestStats: GuestStatistics | null;
+}
+
+/** `late` is a beat that is overdue, and `flatlined` one that the host has given up to wait for. */
+export type HeartbeatState = 'off' | 'beating' | 'late' | 'flatlined';
+
+export interface HeartbeatRecord {
+  vm: string;
+  /** The host wants beats, and the guest has agreed. */
+  enabled: boolean;
+  intervalMs: number;
+  timeoutMs: number;
+  /** ISO 8601, UTC. */
+  lastBeat: string | null;
+  beats: number;
+  /** How often the guest was silent for the whole time-out. */
+  misses: number;
+  state: HeartbeatState;
+}
+
+export interface HeartbeatChange {
+  intervalMs?: number | undefined;
+  timeoutMs?: number | undefined;
+  enabled?: boolean | undefined;
+}
+
+/** A guest property. */
+export interface GuestProperty {
+  name: string;
+  value: string;
+  /** When it was set, nanoseconds since 1970, decimal; no two changes of a VM have the same. */
+  timestamp: string;
+  /** `TRANSIENT`, `RDONLYGUEST`, `RDONLYHOST`, `READONLY`, `TRANSRESET`. */
+  flags: string[];
+}
+
+export interface GuestPropertyChange extends GuestProperty {
+  deleted: boolean;
+}
+
+/** Something that a simulated guest or its devices do wrong when told to. */
+export interface Fault {
+  /** `heartbeat-stop`, ...: FAULTS of the simulator has them all. */
+  kind: string;
+  /** Of a kind that takes one: milliseconds, or a share from 0 to 1. */
+  value?: number | undefined;
+  /** Milliseconds; it stays until it is cleared when left out. */
+  forMs?: number | undefined;
 }
 
 export interface HostVersion {
@@ -237,4 +329,32 @@ export interface Management {
   hostVersion(): Promise<HostVersion>;
   /** Ends with the signal; each yield is the whole list, the first at once, then one at each change. */
   watch(options: { signal: AbortSignal }): AsyncIterable<VmRecord[]>;
+
+  /** Of all VMs that the caller sees, by name; of one, ENOENT when there is none. */
+  balloons(name?: string): Promise<BalloonRecord[]>;
+  /** Asks for a balloon of a size, bytes, which is rounded up to the unit. ENOENT, EINVAL (over the device's limit). */
+  setBalloon(name: string, size: number): Promise<BalloonRecord>;
+  heartbeats(name?: string): Promise<HeartbeatRecord[]>;
+  /** ENOENT, EINVAL (an interval below 50 ms, a time-out not 10 ms longer than that). */
+  setHeartbeat(name: string, change: HeartbeatChange): Promise<HeartbeatRecord>;
+  /** Raises events of VMMDev, as a mask. ENOENT, EINVAL (unknown bits). */
+  raiseEvents(name: string, events: number): Promise<void>;
+
+  /** As the host sees them; a pattern as in `enumerate`. ENOENT (VM). */
+  guestProperties(vm: string, pattern: string): Promise<GuestProperty[]>;
+  /** ENOENT for a VM or property that there is not. */
+  guestProperty(vm: string, name: string): Promise<GuestProperty>;
+  /** Null deletes it. ENOENT (VM), EACCES (read-only for the host), EINVAL (name, flags), E2BIG. */
+  setGuestProperty(vm: string, name: string, value: string | null, flags?: string): Promise<void>;
+  /** The next change of a property that the pattern matches. ENOENT (VM), EINTR. */
+  nextGuestProperty(
+    vm: string,
+    pattern: string,
+    options: CallOptions,
+  ): Promise<GuestPropertyChange>;
+
+  /** Makes a guest misbehave. ENOENT, EINVAL (unknown kind, value that makes no sense). */
+  setFault(name: string, fault: Fault): Promise<void>;
+  /** Ends a fault, or all. ENOENT, EINVAL (unknown kind). */
+  clearFault(name: string, kind?: string): Promise<void>;
 }

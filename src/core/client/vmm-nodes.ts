@@ -111,7 +111,14 @@ export async function inspectVmNode(
     });
     const own = { path: `${VM_NODES}/${name}`, description: 'the VM' };
     const { map } = memory;
-    return { ...vm, memoryMap: map, devices: [own, ...devices], exports: [], counters: {} };
+    return {
+      ...vm,
+      memoryMap: map,
+      devices: [own, ...devices],
+      exports: [],
+      faults: [],
+      counters: {},
+    };
   } catch (error) {
     const unknown = codeOf(error) === 'ENOTTY' && !(await isThere(machine, name));
     if (!unknown && !isOneOf(error, NO_NODE)) throw error;

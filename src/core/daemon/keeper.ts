@@ -28,7 +28,7 @@ export class Keeper {
 
   /** @param saved the persistent VMs of the last run. */
   constructor(
-    options: Omit<WorldOptions, 'clock' | 'defers'>,
+    options: Omit<WorldOptions, 'clock' | 'defers' | 'log'>,
     saved: readonly SavedVm[],
     journalPath: string,
     makeExports: (keeper: Keeper) => HybridExports,
@@ -37,10 +37,11 @@ export class Keeper {
     const clock = new RealClock();
     this.log = log;
     this.#journalPath = journalPath;
-    this.world = new World({ ...options, clock, defers: true });
-    this.pump = new Pump(this.world.network, this.world.deadlines, clock, (socket) =>
-      this.#deferred(socket),
-    );
+    this.world = new World({ ...options, clock, defers: true, log: (text) => log.write(text) });
+    this.pump = new Pump(this.world.network, this.world.deadlines, clock, {
+      deferred: (socket) => this.#deferred(socket),
+      timePassed: () => this.#takeEvents(),
+    });
     this.#exports = makeExports(this);
     this.#exports.removeStale();
     this.#restore(saved);
@@ -67,6 +68,11 @@ export class Keeper {
    * @param making collects the names of VMs that the call has begun to make; they are kept from `settled` on.
    */
   digest(making?: Set<string>): void {
+    this.#takeEvents(making);
+    this.pump.kick();
+  }
+
+  #takeEvents(making?: Set<string>): void {
     const events = this.world.takeEvents();
     for (const { type, domain } of events) {
       if (type === 'created' && making !== undefined) {
@@ -76,7 +82,6 @@ export class Keeper {
       if (type === 'destroyed') this.#gone(domain);
       else this.#changed(domain);
     }
-    this.pump.kick();
     if (events.length > 0) for (const listener of [...this.#onChange]) listener();
   }
 

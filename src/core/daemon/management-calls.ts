@@ -149,6 +149,7 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
     memoryMap: memoryMap(domain.vm),
     devices: machine.nodes(),
     exports: keeper.exportsOf(domain),
+    faults: [],
     counters: {
       sockets: sockets.length,
       connections: established,

@@ -1,9 +1,10 @@
 /** Requests about device nodes: open, ioctl, close, directories, sysctls. */
 import { SystemError } from '../abi/errno.js';
-import type { OpenNode } from '../simulator/node.js';
+import { type IoctlReply, type OpenNode, PendingIoctl } from '../simulator/node.js';
 import type { Keeper } from './keeper.js';
 import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
-import type { Call, CallTable } from './session.js';
+import type { Answer, Call, CallTable } from './session.js';
+import { SentMemory } from './user-memory.js';
 
 /** Nodes that one client may have open: what Linux allows a process by default, more or less. */
 const MAX_NODES = 4096;
@@ -65,22 +66,29 @@ export const NODE_CALLS: CallTable = {
     }
   },
 
-  async ioctl({ session, parameters, binary }) {
+  async ioctl({ session, parameters, binary, signal }) {
     const { keeper } = session.shared;
     const { node, making } = session.nodes.get(integer(parameters, 'handle'));
     const request = integer(parameters, 'request');
-    const argument =
-      parameters.argument === undefined ? binary.slice() : integer(parameters, 'argument');
-    const reply = node.ioctl(request, argument);
+    const { argument: bytes, memory } = SentMemory.split(parameters, binary);
+    const argument = parameters.argument === undefined ? bytes : integer(parameters, 'argument');
+    const begun = node.ioctl(request, argument, memory);
     keeper.digest(making);
+    const reply = begun instanceof PendingIoctl ? await finished(begun, signal) : begun;
     await keeper.durable();
-    return { result: reply.result, ...(reply.data === undefined ? {} : { binary: reply.data }) };
+    return ioctlAnswer(reply, memory);
   },
 
   async close({ session, parameters }) {
     session.nodes.remove(integer(parameters, 'handle'));
     await digested(session.shared.keeper);
     return {};
+  },
+
+  readFile({ session, parameters }) {
+    const { world } = session.shared.keeper;
+    const machine = world.machine(machineName(parameters), session.caller);
+    return { binary: machine.readFile(text(parameters, 'path'), session.caller) };
   },
 
   readdir({ session, parameters }) {
@@ -99,6 +107,28 @@ export const NODE_CALLS: CallTable = {
     return { value: result };
   },
 };
+
+/** Waits for the end of a call; aborting the signal is what a signal is to a system call. */
+function finished(pending: PendingIoctl, signal: AbortSignal): Promise<IoctlReply> {
+  return new Promise((resolve, reject) => {
+    const interrupt = () => pending.interrupt();
+    signal.addEventListener('abort', interrupt);
+    pending.onFinish((outcome) => {
+      signal.removeEventListener('abort', interrupt);
+      if (outcome instanceof SystemError) reject(outcome);
+      else resolve(outcome);
+    });
+    if (signal.aborted) interrupt();
+  });
+}
+
+/** What the call left: first the argument, where it is copied out, then the memory that it wrote. */
+function ioctlAnswer({ result, data }: IoctlReply, memory: SentMemory): Answer {
+  const { written, bytes } = memory.changes();
+  if (written.length === 0) return { result, ...(data === undefined ? {} : { binary: data }) };
+  const all = [data ?? new Uint8Array(0), ...bytes];
+  return { result, written, binary: Buffer.concat(all) };
+}
 
 /** The same error, which says what could not be opened. */
 function aboutPath(error: unknown, path: string): unknown {

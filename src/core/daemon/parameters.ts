@@ -29,6 +29,23 @@ export function integer(parameters: Parameters, name: string, max = 0xffffffff):
   return value;
 }
 
+export function optionalInteger(parameters: Parameters, name: string): number | undefined {
+  return parameters[name] === undefined ? undefined : integer(parameters, name);
+}
+
+export function optionalNumber(parameters: Parameters, name: string): number | undefined {
+  const value = parameters[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(name);
+  return value;
+}
+
+export function optionalTruth(parameters: Parameters, name: string): boolean | undefined {
+  const value = parameters[name];
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw invalid(name);
+}
+
 /** A whole number, which may be negative. */
 export function signedInteger(parameters: Parameters, name: string): number {
   const value = parameters[name];

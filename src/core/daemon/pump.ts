@@ -23,6 +23,13 @@ export interface Watcher {
   socketChanged(): void;
 }
 
+export interface PumpListener {
+  /** A guest connects to a host port without a listener. */
+  deferred(socket: Socket): void;
+  /** Deadlines have let something happen. */
+  timePassed(): void;
+}
+
 /** The longest that a timer of Node waits, milliseconds. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 /** Packets delivered in one go before other events get their turn. */
@@ -33,22 +40,17 @@ export class Pump {
   readonly #deadlines: Deadlines;
   readonly #clock: Clock;
   readonly #watchers = new WeakMap<Socket, Watcher>();
-  readonly #onDeferred: (socket: Socket) => void;
+  readonly #tell: PumpListener;
   #running = false;
   #continuing = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(
-    network: VsockNetwork,
-    deadlines: Deadlines,
-    clock: Clock,
-    onDeferred: (socket: Socket) => void,
-  ) {
+  constructor(network: VsockNetwork, deadlines: Deadlines, clock: Clock, listener: PumpListener) {
     this.#network = network;
     this.#deadlines = deadlines;
     this.#clock = clock;
-    this.#onDeferred = onDeferred;
+    this.#tell = listener;
   }
 
   /** Says who is told when a socket changes; one at a time. */
@@ -62,7 +64,7 @@ export class Pump {
     if (this.#running) return;
     this.#running = true;
     try {
-      this.#deadlines.expire(this.#clock.monotonicMs());
+      if (this.#deadlines.expire(this.#clock.monotonicMs())) this.#tell.timePassed();
       let budget = BURST;
       for (;;) {
         const more = this.#network.run(budget);
@@ -92,7 +94,7 @@ export class Pump {
       woken.delete(socket);
       this.#watchers.get(socket)?.socketChanged();
     }
-    for (const socket of deferred.splice(0)) this.#onDeferred(socket);
+    for (const socket of deferred.splice(0)) this.#tell.deferred(socket);
   }
 
   #continueLater(): void {

@@ -15,8 +15,8 @@ export const PROTOCOL = 1;
 export const MAX_HELLO = 4096;
 /** The longest JSON text of a frame, bytes: a list of ten thousand VMs fits. */
 export const MAX_JSON = 16 * 1024 * 1024;
-/** The most bytes that go with a frame: larger than any ioctl's argument. */
-export const MAX_BINARY = 1024 * 1024;
+/** The most bytes that go with a frame: an ioctl's argument, and what it points to. */
+export const MAX_BINARY = 32 * 1024 * 1024;
 
 const FRAME_HEADER = 8;
 

@@ -37,6 +37,8 @@ export interface Libc {
   /** Number of bytes written. */
   write(fd: number, bytes: Uint8Array): number;
   map(fd: number, options: MapOptions): Mapping | number;
+  /** Where bytes stand in memory; 0 for none. They stay there for as long as somebody holds them. */
+  address(bytes: Uint8Array): bigint;
 
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
@@ -129,6 +131,7 @@ function bindLibc(koffi: Koffi): Libc {
     read: (fd, into) => read(fd, into, into.length),
     write: (fd, bytes) => write(fd, bytes, bytes.length),
     map: (fd, options) => map(koffi, fd, options),
+    address: (bytes) => (bytes.length === 0 ? 0n : BigInt(koffi.address(bytes))),
 
     socket: bind('int socket(int family, int type, int protocol)'),
     bind: (fd, address) => bindSocket(fd, address, address.length),

@@ -47,16 +47,19 @@ export class Deadlines {
     return undefined;
   }
 
-  /** Runs all that are due at `nowMs`, in order, also those that become due meanwhile. */
-  expire(nowMs: number): void {
+  /** Runs all that are due at `nowMs`, in order, also those that become due meanwhile. @returns whether any was. */
+  expire(nowMs: number): boolean {
+    let any = false;
     for (let at = this.next(); at !== undefined && at <= nowMs; at = this.next()) {
       const entry = this.#pop();
       const run = entry?.run;
       if (entry === undefined || run === undefined) continue;
       entry.run = undefined;
       this.#live--;
+      any = true;
       run();
     }
+    return any;
   }
 
   #pop(): Entry | undefined {

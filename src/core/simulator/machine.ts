@@ -2,7 +2,7 @@
 import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../abi/vm-sockets.js';
-import type { Access, Caller, IoctlReply, NodeDriver, OpenNode } from './node.js';
+import type { Access, Caller, IoctlReply, NodeDriver, OpenNode, PromptNode } from './node.js';
 import { isWithin } from './vmm/access.js';
 import { hasControlNode } from './vmm/config.js';
 import { collapseSlashes } from './vmm/names.js';
@@ -15,6 +15,8 @@ export interface Machine {
   open(path: string, caller: Caller, access: Access): OpenNode;
   /** Names in a directory. @throws SystemError ENOENT, ENOTDIR. */
   readdir(path: string, caller: Caller): string[];
+  /** A file of the kernel. @throws SystemError ENOENT. */
+  readFile(path: string, caller: Caller): Uint8Array;
   /** @throws SystemError ENOENT. */
   sysctl(name: string, value: string | undefined, caller: Caller): string;
   /** Paths of all nodes that a caller sees, with what they are. */
@@ -26,7 +28,7 @@ const VMM_DIRECTORY = '/dev/vmm';
 export class HostMachine implements Machine {
   readonly stack: Stack;
   readonly #vmm: Vmm;
-  readonly #fixed: Map<string, NodeDriver>;
+  readonly #fixed: Map<string, NodeDriver<PromptNode>>;
 
   constructor(vmm: Vmm, stack: Stack) {
     this.#vmm = vmm;
@@ -41,7 +43,7 @@ export class HostMachine implements Machine {
     this.#fixed.set('/dev/vsock', localCidNode(stack));
   }
 
-  open(path: string, caller: Caller, access: Access): OpenNode {
+  open(path: string, caller: Caller, access: Access): PromptNode {
     const fixed = this.#fixed.get(path);
     if (fixed !== undefined) return fixed.open(caller, access);
     if (path.startsWith(`${VMM_DIRECTORY}/`)) {
@@ -56,8 +58,12 @@ export class HostMachine implements Machine {
       return this.#vmm.readdir(collapseSlashes(directory.slice('/dev/'.length)), caller);
     }
     if (directory === '/dev')
-      return [...this.#vmmDirectory(caller), ...namesBelow('/dev', this.#fixed)];
+      return [...this.#vmmDirectory(caller), ...namesBelow('/dev', this.#fixed.keys())];
     return fail(this.#fixed.has(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
+  }
+
+  readFile(path: string): Uint8Array {
+    return fail('ENOENT', 'open', path);
   }
 
   sysctl(name: string, value: string | undefined, caller: Caller): string {
@@ -77,10 +83,12 @@ export class HostMachine implements Machine {
 export class GuestMachine implements Machine {
   readonly stack: Stack;
   readonly #nodes: Map<string, NodeDriver>;
+  readonly #files: ReadonlyMap<string, () => string>;
 
   constructor(stack: Stack) {
     this.stack = stack;
     this.#nodes = new Map([['/dev/vsock', localCidNode(stack)]]);
+    this.#files = new Map();
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
@@ -89,8 +97,15 @@ export class GuestMachine implements Machine {
 
   readdir(path: string): string[] {
     const directory = path.replace(/\/+$/, '');
-    if (directory === '/dev') return namesBelow('/dev', this.#nodes);
-    return fail(this.#nodes.has(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
+    const paths = [...this.#nodes.keys(), ...this.#files.keys()];
+    const names = namesBelow(directory, paths);
+    if (names.length > 0) return names;
+    return fail(paths.includes(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
+  }
+
+  readFile(path: string): Uint8Array {
+    const text = this.#files.get(path)?.();
+    return text === undefined ? fail('ENOENT', 'open', path) : asciiBytes(text);
   }
 
   sysctl(name: string): string {
@@ -103,7 +118,7 @@ export class GuestMachine implements Machine {
 }
 
 /** /dev/vsock: one ioctl, which anybody may call. Source: vsock_dev_do_ioctl in net/vmw_vsock/af_vsock.c. */
-function localCidNode(stack: Stack): NodeDriver {
+function localCidNode(stack: Stack): NodeDriver<PromptNode> {
   const ioctl = (request: number): IoctlReply => {
     if (request !== IOCTL_VM_SOCKETS_GET_LOCAL_CID) fail('ENOTTY', 'ioctl', '/dev/vsock');
     const data = new Uint8Array(u32.size);
@@ -116,9 +131,20 @@ function localCidNode(stack: Stack): NodeDriver {
   };
 }
 
-function namesBelow(directory: string, nodes: Map<string, unknown>): string[] {
+/** Names in a directory that is there because something below it is. */
+function namesBelow(directory: string, paths: Iterable<string>): string[] {
   const prefix = `${directory}/`;
-  return [...nodes.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(5));
+  const names = new Set<string>();
+  for (const path of paths) {
+    const [name = ''] = path.startsWith(prefix) ? path.slice(prefix.length).split('/') : [];
+    if (name !== '') names.add(name);
+  }
+  return [...names];
+}
+
+/** Files of the kernel have ASCII alone. */
+function asciiBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 function fail(code: ErrorCode, syscall: string, path: string): never {

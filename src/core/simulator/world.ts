@@ -22,6 +22,8 @@ export interface WorldOptions {
   readonly vmm: VmmConfig;
   /** Whether connections to host ports without a listener are kept for somebody to claim. */
   readonly defers: boolean;
+  /** A line in the host's log. Text from guests may be in it as it is. */
+  log(text: string): void;
 }
 
 /** A VM with what the simulated host adds to it: a guest, a CID, labels. */

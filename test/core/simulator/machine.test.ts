@@ -3,13 +3,14 @@ import { u32 } from '../../../src/core/abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../../../src/core/abi/vm-sockets.js';
 import type { Machine } from '../../../src/core/simulator/machine.js';
 import { ROOT } from '../../../src/core/simulator/node.js';
+import { promptly } from '../../helpers/promptly.js';
 import { USER } from '../../helpers/vsock.js';
 import { testWorld } from '../../helpers/world.js';
 
 /** What IOCTL_VM_SOCKETS_GET_LOCAL_CID says. */
 function localCid(machine: Machine, caller = ROOT): number {
   const node = machine.open('/dev/vsock', caller, 'r');
-  const { result, data } = node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(4));
+  const { result, data } = promptly(node.ioctl(IOCTL_VM_SOCKETS_GET_LOCAL_CID, new Uint8Array(4)));
   node.close();
   if (result !== 0 || data === undefined) throw new Error('the ioctl gave nothing');
   return u32.read(new DataView(data.buffer), 0);

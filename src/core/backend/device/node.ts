@@ -1,8 +1,9 @@
 /** A device node of this machine. */
 import { type ErrorDetails, SystemError } from '../../abi/errno.js';
+import { u64 } from '../../abi/layout.js';
 import { blockingIoctl } from '../../native/blocking.js';
 import type { Libc } from '../../native/libc.js';
-import type { DeviceNode, IoctlOptions, IoctlResult, OpenOptions } from '../port.js';
+import type { DeviceNode, IoctlOptions, IoctlResult, OpenOptions, Pointer } from '../port.js';
 import { check } from './errors.js';
 
 /** Linux and FreeBSD have these three in common, and differ in the fourth. */
@@ -27,6 +28,8 @@ class SystemNode implements DeviceNode {
   readonly path: string;
   readonly #libc: Libc;
   readonly #trace: Trace;
+  /** Memory that the kernel has addresses of must not be collected. */
+  readonly #inUse = new Set<readonly Pointer[]>();
   #fd: number;
 
   constructor(libc: Libc, path: string, fd: number, trace: Trace) {
@@ -45,10 +48,12 @@ class SystemNode implements DeviceNode {
     if (options.signal?.aborted) throw new SystemError('EINTR', details);
     const fd = this.#open(details);
     // The caller's bytes stay as they are; what the call writes is in the answer.
-    const data = typeof argument === 'number' ? argument : argument.slice();
-    const result = options.blocks
-      ? await blockingIoctl(fd, request, data, options)
-      : this.#libc.ioctl(fd, request, data);
+    const { pointers = [] } = options;
+    const data = typeof argument === 'number' ? argument : this.#withAddresses(argument, pointers);
+    this.#inUse.add(pointers);
+    const result = await this.#call(fd, request, data, options).finally(() => {
+      this.#inUse.delete(pointers);
+    });
     this.#trace?.(`ioctl ${this.path} 0x${request.toString(16)} = ${result}`);
     check(result, details);
     return { result, data: typeof data === 'number' ? new Uint8Array(0) : data };
@@ -59,6 +64,25 @@ class SystemNode implements DeviceNode {
     this.#fd = -1;
     this.#trace?.(`close ${this.path}`);
     check(this.#libc.close(fd), { syscall: 'close', path: this.path });
+  }
+
+  async #call(
+    fd: number,
+    request: number,
+    data: Uint8Array | number,
+    options: IoctlOptions,
+  ): Promise<number> {
+    return options.blocks
+      ? blockingIoctl(fd, request, data, options)
+      : this.#libc.ioctl(fd, request, data);
+  }
+
+  /** A copy of the argument that has the addresses of what it points to. */
+  #withAddresses(argument: Uint8Array, pointers: readonly Pointer[]): Uint8Array {
+    const data = argument.slice();
+    const view = new DataView(data.buffer);
+    for (const { at, to } of pointers) u64.write(view, at, this.#libc.address(to));
+    return data;
   }
 
   #open(details: ErrorDetails): number {

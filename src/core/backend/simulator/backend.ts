@@ -5,7 +5,7 @@ import type { ConnectOptions } from '../connect.js';
 import type {
   Backend,
   DeviceNode,
-  HostVersion,
+  IoctlOptions,
   IoctlResult,
   Machine,
   MachineName,
@@ -13,13 +13,15 @@ import type {
   OpenOptions,
   SocketRecord,
   SocketType,
-  VmDetails,
-  VmRecord,
   VsockSocket,
 } from '../port.js';
 import { type Connection, GoneError, openControl } from './connection.js';
+import { SimulatorManagement } from './management.js';
+import { takeMemory, withMemory } from './memory.js';
 import { SimulatedSocket } from './socket.js';
 import { startDaemon } from './start.js';
+
+const NOTHING = { bytes: new Uint8Array(0), memory: undefined };
 
 /** How often a daemon that ended at the wrong moment is started again. */
 const ATTEMPTS = 3;
@@ -99,7 +101,8 @@ class SimulatedMachine implements Machine {
   }
 
   async readFile(path: string): Promise<Uint8Array> {
-    throw new SystemError('ENOENT', { syscall: 'open', path });
+    const parameters = { ...this.#name, path };
+    return (await this.#connection.call('readFile', parameters)).binary;
   }
 
   async sysctl(name: string, value?: string): Promise<string> {
@@ -150,18 +153,21 @@ class SimulatedNode implements DeviceNode {
   async ioctl(
     request: number,
     argument: Uint8Array | number = 0,
-    { signal }: { signal?: AbortSignal | undefined } = {},
+    { signal, timeoutMs, pointers = [] }: IoctlOptions = {},
   ): Promise<IoctlResult> {
-    const plain = typeof argument === 'number';
     const name = `ioctl ${this.path} 0x${request.toString(16)}`;
-    const parameters = { handle: this.#handle, request, ...(plain ? { argument } : {}) };
+    const plain = typeof argument === 'number';
+    const { bytes, memory } = plain ? NOTHING : withMemory(argument, pointers);
+    const parameters = { handle: this.#handle, request, memory, ...(plain ? { argument } : {}) };
+    const limit = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+    const signals = [signal, limit].filter((each) => each !== undefined);
     try {
       const { values, binary } = await this.#connection.call('ioctl', parameters, {
-        signal,
-        ...(plain ? {} : { binary: argument }),
+        signal: signals.length > 1 ? AbortSignal.any(signals) : signals[0],
+        binary: bytes,
       });
       this.#trace?.(`${name} = ${String(values.result)}`);
-      return { result: Number(values.result), data: binary };
+      return { result: Number(values.result), data: takeMemory(values.written, binary, pointers) };
     } catch (error) {
       this.#trace?.(`${name} = ${(error as SystemError).code}`);
       throw error;
@@ -171,74 +177,5 @@ class SimulatedNode implements DeviceNode {
   async close(): Promise<void> {
     await this.#connection.call('close', { handle: this.#handle });
     this.#trace?.(`close ${this.path}`);
-  }
-}
-
-class SimulatorManagement implements Management {
-  readonly #connection: Connection;
-
-  constructor(connection: Connection) {
-    this.#connection = connection;
-  }
-
-  async vms(): Promise<VmRecord[]> {
-    return (await this.#call('vms')).vms as VmRecord[];
-  }
-
-  async vm(name: string): Promise<VmRecord> {
-    return (await this.#call('vm', { name })).vm as VmRecord;
-  }
-
-  async inspect(name: string): Promise<VmDetails> {
-    return (await this.#call('inspect', { name })).vm as VmDetails;
-  }
-
-  async configure(
-    name: string,
-    change: { cid?: number | 'auto'; labels?: Record<string, string> },
-  ): Promise<VmRecord> {
-    return (await this.#call('configure', { name, ...change })).vm as VmRecord;
-  }
-
-  async hostVersion(): Promise<HostVersion> {
-    return (await this.#call('hostVersion')) as unknown as HostVersion;
-  }
-
-  async *watch({ signal }: { signal: AbortSignal }): AsyncIterable<VmRecord[]> {
-    const lists: VmRecord[][] = [];
-    let failure: SystemError | undefined;
-    let wake: () => void = () => undefined;
-    // Aborting ends it at once, also when the daemon does not answer.
-    signal.addEventListener('abort', () => wake(), { once: true });
-    const stop = this.#connection.on('vms', ({ vms }) => {
-      lists.push(vms as VmRecord[]);
-      wake();
-    });
-    const end = (error?: SystemError) => {
-      failure ??= error ?? new SystemError('EINTR');
-      wake();
-    };
-    const stopWaiting = this.#connection.onClose(end);
-    this.#call('watch', {}, signal).then(() => end(), end);
-    try {
-      for (;;) {
-        const list = lists.shift();
-        if (list !== undefined) yield list;
-        else if (signal.aborted) return;
-        else if (failure !== undefined) throw failure;
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      stop();
-      stopWaiting();
-    }
-  }
-
-  async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
-    return (await this.#connection.call(op, parameters, { signal })).values;
   }
 }

@@ -7,7 +7,7 @@ import {
   VMMCTL_DRAFT_CREATE_PERSISTENT,
   VMMCTL_IOCTLS,
 } from '../../abi/vmmctl.js';
-import type { Access, Caller, OpenNode } from '../node.js';
+import type { Access, Caller, PromptNode } from '../node.js';
 import { checkControlOpen } from './access.js';
 import type { VmmConfig } from './config.js';
 import { dispatch, row, type Table, table } from './dispatch.js';
@@ -34,7 +34,7 @@ interface ControlFile {
  * @throws SystemError EACCES by the node's mode; EPERM in a jail without allow.vmm, or without
  * write access.
  */
-export function openControl(host: ControlHost, caller: Caller, access: Access): OpenNode {
+export function openControl(host: ControlHost, caller: Caller, access: Access): PromptNode {
   checkControlOpen(caller, host.config);
   if (access === 'r') {
     throw new SystemError('EPERM', {

@@ -5,7 +5,7 @@
 import { SystemError } from '../../abi/errno.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import type { Clock } from '../clock.js';
-import type { Access, Caller, OpenNode } from '../node.js';
+import type { Access, Caller, PromptNode } from '../node.js';
 import { canSee, checkCreate, checkDestroy, checkVmOpen, isWithin } from './access.js';
 import { clampMaxCpu, type MemoryLimits, memoryLimits, type VmmConfig } from './config.js';
 import { openControl } from './control.js';
@@ -40,7 +40,7 @@ export class Vmm {
    * @throws SystemError EACCES by its mode; EPERM in a jail without allow.vmm, or without write
    * access.
    */
-  openControl(caller: Caller, access: Access): OpenNode {
+  openControl(caller: Caller, access: Access): PromptNode {
     return openControl(this, caller, access);
   }
 
@@ -49,7 +49,7 @@ export class Vmm {
    * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR or EISDIR when the
    * path is longer or shorter than a node's; EACCES by its mode; EPERM in a jail without allow.vmm.
    */
-  openVm(name: string, caller: Caller, _access: Access): OpenNode {
+  openVm(name: string, caller: Caller, _access: Access): PromptNode {
     const path = collapseSlashes(`vmm/${name}`);
     const vm = this.#byPath.get(path);
     // devfs hides a node by its creator's jail alone, whoever the users are.

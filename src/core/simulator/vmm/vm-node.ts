@@ -6,7 +6,7 @@ import type { Ioctl } from '../../abi/freebsd-ioctl.js';
 import { DOMAINSET_POLICY_INVALID, VM_BOOTROM, VM_BOOTROM_14, VMM_IOCTLS } from '../../abi/vmm.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import { decodeName, encodeName } from '../../abi/vmmctl.js';
-import type { OpenNode } from '../node.js';
+import type { PromptNode } from '../node.js';
 import type { MemoryLimits, VmmRelease } from './config.js';
 import { dispatch, type Row, row, type Table, table, voidRow } from './dispatch.js';
 import { allocMemseg, checkSegid, mapMemseg, nextMapping, unmapMemseg } from './memory.js';
@@ -32,7 +32,7 @@ interface VmFile {
 }
 
 /** Opens the node of a VM. An ioctl gives ENXIO once the VM is destroyed, EBADF after close. */
-export function openVmNode(host: VmHost, vm: Vm): OpenNode {
+export function openVmNode(host: VmHost, vm: Vm): PromptNode {
   const file: VmFile = { host, vm };
   const ioctls = vmNodeIoctls(host.config.release);
   let open = true;

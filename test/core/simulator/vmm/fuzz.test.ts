@@ -13,7 +13,7 @@ import {
   VMMCTL_VM_DESTROY,
   vmmctl_vm_create,
 } from '../../../../src/core/abi/vmmctl.js';
-import { type Caller, type OpenNode, ROOT } from '../../../../src/core/simulator/node.js';
+import { type Caller, type PromptNode, ROOT } from '../../../../src/core/simulator/node.js';
 import type { Vmm } from '../../../../src/core/simulator/vmm/registry.js';
 import { jailed, user, vmmHost } from '../../../helpers/vmm.js';
 
@@ -54,7 +54,7 @@ function pick<T>(list: readonly T[], index: number): T | undefined {
   return list[index % Math.max(list.length, 1)];
 }
 
-function run(vmm: Vmm, nodes: OpenNode[], one: Step): void {
+function run(vmm: Vmm, nodes: PromptNode[], one: Step): void {
   const caller = pick(CALLERS, one.at) ?? ROOT;
   if (one.kind === 'control') nodes.push(vmm.openControl(caller, 'rw'));
   else if (one.kind === 'open') nodes.push(vmm.openVm(one.name, caller, 'rw'));
