@@ -33,6 +33,8 @@ export class Channel {
   pulled = 0;
   /** Nothing is pulled while it is set. */
   stalled = false;
+  /** Whether the next packet is lost; absent where none ever is. */
+  loses: (() => boolean) | undefined;
   /** How long a packet is under way, milliseconds; order is kept. */
   latency: (() => number) | undefined;
   /** Packets that were pulled and have not arrived, and when the last of them does. */

@@ -20,7 +20,7 @@ export interface Receiver {
 }
 
 /** Why a packet was not delivered. */
-export type DropReason = 'spoofed' | 'unroutable' | 'policy' | 'malformed' | 'detached';
+export type DropReason = 'spoofed' | 'unroutable' | 'policy' | 'malformed' | 'detached' | 'fault';
 
 export interface SwitchCounters {
   packets: number;
@@ -63,7 +63,7 @@ export class Switch {
   readonly counters: SwitchCounters = {
     packets: 0,
     bytes: 0,
-    dropped: { spoofed: 0, unroutable: 0, policy: 0, malformed: 0, detached: 0 },
+    dropped: { spoofed: 0, unroutable: 0, policy: 0, malformed: 0, detached: 0, fault: 0 },
   };
   readonly #ports = new Map<number, Attached>();
   readonly #routes = new Map<Channel, Route>();
@@ -164,6 +164,12 @@ export class Switch {
     port.down.stalled = stalled;
   }
 
+  /** Loses packets of a guest's device, in both directions, as `chance` says for each; none when it is absent. */
+  lose(port: Port, chance: (() => boolean) | undefined): void {
+    port.up.loses = chance;
+    port.down.loses = chance;
+  }
+
   /**
    * A packet as the driver of a guest puts it on its queue, well-formed or not: for real guests, and for
    * showing what a hostile one can do.
@@ -203,6 +209,7 @@ export class Switch {
     if (packet.header.length !== virtio_vsock_hdr.size) return this.#drop('malformed');
     const header = decodeHeader(packet.header);
     if (header.len !== packet.payload.length) return this.#drop('malformed');
+    if (channel.loses?.()) return this.#drop('fault');
     this.counters.packets++;
     this.counters.bytes += packet.payload.length;
     for (const tap of this.#taps) tap(packet.header, packet.payload);

@@ -8,7 +8,14 @@ import {
 } from '../../../../src/core/abi/virtio-vsock.js';
 import { Lab, PORT, text, utf8 } from '../../../helpers/vsock.js';
 
-const NOTHING = { spoofed: 0, unroutable: 0, policy: 0, malformed: 0, detached: 0 };
+const NOTHING = {
+  spoofed: 0,
+  unroutable: 0,
+  policy: 0,
+  malformed: 0,
+  detached: 0,
+  fault: 0,
+};
 
 t.test('a packet with a foreign source is dropped, counted, and not answered', async (t) => {
   const lab = new Lab({ guests: 2 });
@@ -139,6 +146,22 @@ t.test('a stalled device keeps its packets back, in both directions, and loses n
   lab.settle();
   t.equal(text(server.recv(10)), 'up');
   t.equal(text(client.recv(10)), 'down');
+});
+
+t.test('a device that loses packets does so in both directions, and each is counted', async (t) => {
+  const lab = new Lab();
+  const { client, server } = lab.pair();
+  let asked = 0;
+  lab.network.switch.lose(lab.port(), () => ++asked !== 2);
+  client.send(utf8('up'));
+  server.send(utf8('down'));
+  lab.settle();
+  t.equal(lab.dropped.fault, asked - 1, 'all but one');
+  t.equal(lab.tapLog().length, 1);
+  lab.network.switch.lose(lab.port(), undefined);
+  client.send(utf8('again'));
+  lab.settle();
+  t.match(text(server.recv(10)), /again$/);
 });
 
 t.test('channels take turns, and so do the sockets of a channel', async (t) => {
