@@ -1,6 +1,7 @@
 /**
  * Layouts and numbers against a C compiler: declarations of our own for FreeBSD, whose headers are
- * not on the machines that run the tests, and the system's own headers for Linux.
+ * not on the machines that run the tests, and the system's own headers for Linux. Those of VirtualBox' guest
+ * device have a test of their own, vbox-headers.test.ts.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,6 @@ import * as auxv from '../../../src/core/abi/auxv.js';
 import * as kvm from '../../../src/core/abi/kvm.js';
 import * as linuxSocket from '../../../src/core/abi/linux-socket.js';
 import * as sockDiag from '../../../src/core/abi/sock-diag.js';
-import * as vboxguest from '../../../src/core/abi/vboxguest.js';
 import * as vhost from '../../../src/core/abi/vhost.js';
 import * as virtio from '../../../src/core/abi/virtio.js';
 import * as balloon from '../../../src/core/abi/virtio-balloon.js';
@@ -222,25 +222,6 @@ const LINUX: LinuxHeader[] = [
     layouts: [],
     numbers: { ...numbersOf(kvm), ...kvm.KVM_CAPABILITIES },
   },
-  {
-    header: 'linux/vboxguest.h',
-    layouts: [vboxguest.vbg_ioctl_hdr],
-    numbers: {
-      ...numbersOf(vboxguest),
-      ...offsetsIn(
-        'vbg_ioctl_driver_version_info',
-        'u.in.',
-        vboxguest.vbg_ioctl_driver_version_info_in,
-      ),
-      ...offsetsIn(
-        'vbg_ioctl_driver_version_info',
-        'u.out.',
-        vboxguest.vbg_ioctl_driver_version_info_out,
-      ),
-      'sizeof(struct vbg_ioctl_driver_version_info)':
-        vboxguest.vbg_ioctl_driver_version_info_out.size,
-    },
-  },
   { header: 'linux/virtio_balloon.h', layouts: [], numbers: numbersOf(balloon) },
   {
     header: 'linux/virtio_config.h',
@@ -271,16 +252,6 @@ function numbersOf(module: Record<string, unknown>, names = /^[A-Z]/): Record<st
     (row): row is [string, number] => typeof row[1] === 'number' && names.test(row[0]),
   );
   return Object.fromEntries(rows);
-}
-
-/** Offsets of a member of a union, by the C expressions for them; the header before it is a struct of its own. */
-function offsetsIn(struct: string, prefix: string, layout: ComparedLayout): Record<string, number> {
-  return Object.fromEntries(
-    layout.fields.map(({ name, offset }) => [
-      `offsetof(struct ${struct}, ${name === 'hdr' ? '' : prefix}${name})`,
-      offset,
-    ]),
-  );
 }
 
 t.test('the structs of bhyve are laid out as a C compiler does it', async (t) => {
