@@ -1,4 +1,4 @@
-// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,uml]`: measures vmmctl side by side
+// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,requests,beats,uml]`: measures vmmctl side by side
 // with its peers, in one run. Prints a table of ratios and writes bench-results.json. Nothing here passes or fails.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
@@ -16,6 +16,7 @@ import {
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchBeats, benchRequests } from './bench-guests.mjs';
 import { benchUml, hasUml } from './bench-uml.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -27,7 +28,7 @@ const { values: given } = parseArgs({
     rounds: { type: 'string', default: '5' },
     only: {
       type: 'string',
-      default: `start,stream,round,vms,connections${hasUml() ? ',uml' : ''}`,
+      default: `start,stream,round,vms,connections,requests,beats${hasUml() ? ',uml' : ''}`,
     },
   },
 });
@@ -317,6 +318,8 @@ const benches = {
   round: benchRound,
   vms: benchVms,
   connections: benchConnections,
+  requests: () => benchRequests(record, { rounds: ROUNDS }),
+  beats: () => benchBeats(record),
   uml: () => benchUml(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS }),
 };
 

@@ -90,17 +90,26 @@ export interface ErrorReport {
   code: string;
   message: string;
   hint?: string | undefined;
-  /** The kernel's own errno, where the code is a translation of it. */
+  /** The kernel's own errno, or the status of a device, where the code is a translation of it. */
   cause?: string | undefined;
 }
+
+/** Errors of the system, and statuses of VirtualBox. */
+const CAUSE = /^(E[A-Z0-9]+|V(ERR|WRN|INF)_[A-Z0-9_]+|rc -?\d+)$/;
 
 export function reportOf(error: unknown): ErrorReport {
   if (error instanceof StatusError) return reportOf(error.cause);
   if (!isCodedError(error)) {
     return { code: 'EUNKNOWN', message: error instanceof Error ? error.message : String(error) };
   }
-  const cause = isCodedError(error.cause) ? error.cause.code : undefined;
+  const cause = causeOf(error.cause);
   return { code: error.code, message: messageOf(error), hint: error.hint, cause };
+}
+
+function causeOf(cause: unknown): string | undefined {
+  if (!(cause instanceof Error && 'code' in cause)) return undefined;
+  const code = String(cause.code);
+  return CAUSE.test(code) ? code : undefined;
 }
 
 /** As it is written to stderr, with its newline. */

@@ -15,6 +15,8 @@ interface Described<V> {
   description?: string;
   hidden?: boolean;
   options?: readonly string[];
+  /** What it may be, for completion; unlike `options` it may be something else. */
+  words?: readonly string[];
   required?: boolean;
   multiple?: boolean;
   read(raw: RawValue): V;

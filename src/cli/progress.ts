@@ -56,3 +56,20 @@ export function transferLine({ stderr, isTty }: Io) {
   line.update(0, 0);
   return line;
 }
+
+const BAR_WIDTH = 20;
+
+/** A line with a bar that fills, painted over itself and gone at the end. Only for terminals. */
+export function barLine(stderr: Io['stderr']) {
+  return {
+    /** @param share how much is done, from 0 to 1. */
+    update(share: number, text: string): void {
+      const full = Math.round(Math.min(1, Math.max(0, share)) * BAR_WIDTH);
+      const bar = `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)}`;
+      stderr.write(`\r\u001b[K${bar} ${text}`);
+    },
+    end(): void {
+      stderr.write('\r\u001b[K');
+    },
+  };
+}

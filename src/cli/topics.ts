@@ -34,7 +34,8 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
       "'create ... -- CMD' and 'vsock listen --exec' (when one connection was asked for) end with the",
       "command's own status. An error is one line on stderr, 'vmmctl: CONTEXT: MESSAGE (CODE)', and a hint",
       'where something can be done; with --json it is {"error":{"code","message","hint","cause"}} on',
-      "stderr, and stdout stays empty. 'cause' is the kernel's own errno where CODE says it by meaning.",
+      "stderr, and stdout stays empty. 'cause' is the kernel's own errno, or the status of a device, where",
+      'CODE says it by meaning.',
     ].join('\n'),
   },
   environment: {
@@ -86,31 +87,50 @@ ENDPOINTS
   json: {
     summary: 'what --json prints',
     text: `JSON
-  One document on stdout; of 'list --watch' one document a line. Fields are added, never changed.
-  Numbers of 64 bits are decimal strings, times are ISO 8601 in UTC, sizes are bytes. What is not
-  known is null.
+  One document on stdout; of 'list --watch', 'balloon watch' and 'heartbeat watch' one a line, when
+  something has changed. Fields are added, never changed. Numbers of 64 bits are decimal strings,
+  times are ISO 8601 in UTC, sizes are bytes. What is not known is null.
 
   list             [VM, ...] sorted by name
   create           VM
-  inspect          [VM and "devices", "exports", "counters", ...]
+  inspect          [VM and "devices", "exports", "faults", "counters", ...]
   destroy          {"destroyed":[NAME, ...]}
   host-version     {"product","version","revision","features":[...],"nodes":[{"path","version","detail"}]}
   doctor           {"backend","machine","kernel","usable","checks":[{"system","name","state","code",
                    "message","version","detail","facts":{...},"owner":{"mode","uid","gid","group"},
                    "commands":[...],"hint"}, ...]}
+  balloon          [BALLOON, ...]
+  balloon set      BALLOON
+  heartbeat        [HEARTBEAT, ...]
+  heartbeat set    HEARTBEAT
   vsock list       [{"type","state","local":ADDRESS,"peer":ADDRESS,"recvQueue","sendQueue","credit",
                    "bufAlloc","owner"}, ...]; ADDRESS is {"cid","port"}
   vsock ping       {"sent","open","minMs","averageMs","maxMs","trips":[{"sequence","answer","ms"}]}
+  events wait      {"events":[NAME, ...],"mask"}
+  events raise     {"vm","events":[NAME, ...],"mask"}
+  guestprop get, guestprop set
+                   PROPERTY
+  guestprop unset  {"name","deleted"}
+  guestprop list   [PROPERTY, ...] sorted by name
+  guestprop wait   PROPERTY and "deleted"; with --count one document a line
+  hgcm call        {"status","rc","parameters":[PARAMETER, ...]}
   sim status       {"host","running","pid","version","startedAt","socket","runtimeDirectory",
                    "stateDirectory","logFile","vms","sockets","clients","options","counters"}
   sim start, sim restart
                    the same and "started"
   sim stop         {"host","stopped"}
+  sim fault        {"vm","faults":[KIND, ...]}
+  sim fault --list [{"kind","value","summary"}, ...]
   config get       {"key","value","origin"}
   config list      [{"key","value","origin"}, ...]
 
   VM is {"name","state","cpus","memory","cid","lifetime","createdAt","labels"}; state is created,
   running, suspended or destroying, lifetime is persistent or ephemeral.
+  BALLOON is {"vm","memory","target","actual","unit","guestStats"}.
+  HEARTBEAT is {"vm","enabled","intervalMs","timeoutMs","lastBeat","beats","misses","state"}; state is
+  off, beating, late or flatlined.
+  PROPERTY is {"name","value","timestamp","flags":[...]}; timestamp is in nanoseconds since 1970.
+  PARAMETER is {"type","value"} of u32 and u64, {"type","size","base64","text"} of in, out and inout.
 
   Errors are on stderr: {"error":{"code","message","hint","cause"}}.`,
   },

@@ -9,9 +9,9 @@ const NONE = '-';
 export default class HostVersionCommand extends VmmctlCommand<typeof HostVersionCommand> {
   static override summary = 'show who the host is';
   static override description =
-    "The host's product, version, revision and features, and the nodes that answer; with --in those that the\n" +
-    'guest sees. With --backend device it is the hypervisor below this machine, or this machine itself where\n' +
-    'there is none.';
+    "The host's product, version, revision and features, and the nodes that answer. With --in it is what the\n" +
+    "guest is told by its device of VirtualBox's, and the nodes that it sees. With --backend device it is the\n" +
+    'hypervisor below this machine, or this machine itself where there is none.';
   static override examples = [
     { description: 'Who the host is', command: 'vmmctl host-version' },
     { description: 'Its version alone', command: 'vmmctl host-version --quiet' },
@@ -21,9 +21,8 @@ export default class HostVersionCommand extends VmmctlCommand<typeof HostVersion
 
   async run(): Promise<void> {
     const backend = await this.backend();
-    const machine = backend.machine(this.machine);
-    const host = await hostVersion(backend, machine);
-    const nodes = await probeNodes(machine);
+    const host = await hostVersion(backend, this.machine);
+    const nodes = await probeNodes(backend.machine(this.machine));
     if (this.flags.json) return this.json({ ...knownOf(host), nodes });
     if (this.flags.quiet) return this.out(`${escapeControls(host.version || NONE)}\n`);
     const lines = [

@@ -5,6 +5,7 @@ import { painter } from '../cli/paint.js';
 import { formatSize } from '../cli/parse.js';
 import { escapeControls } from '../cli/view/escape.js';
 import type { MemoryMapping, VmDetails } from '../core/backend/port.js';
+import { faultSummary } from '../core/client/faults.js';
 import { inspectVm } from '../core/client/vm.js';
 import { vmBackend } from './vm-backend.js';
 import { vmName, withNearNames } from './vm-name.js';
@@ -61,6 +62,10 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
       section(
         'exports',
         vm.exports.map((each) => [each.kind, each.path]),
+      ),
+      section(
+        'faults',
+        vm.faults.map((kind) => [kind, faultSummary(kind)]),
       ),
       section('counters', Object.entries(vm.counters)),
     ];

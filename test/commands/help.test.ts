@@ -39,6 +39,9 @@ t.test('-h and --help show the help of a command, help WORDS too', async (t) => 
   t.match(vmmctl('help', 'sim', 'start').stdout, 'vmmctl sim start [--profile');
   t.match(vmmctl('sim').stdout, 'sim restart');
   t.match(vmmctl('help', 'sim').stdout, 'sim restart');
+  // A command with commands below it shows both.
+  t.match(vmmctl('balloon', '--help').stdout, /vmmctl balloon \[VM...\].*balloon watch/s);
+  t.equal(vmmctl('help', 'balloon').stdout, vmmctl('balloon', '-h').stdout);
   const root = vmmctl();
   t.match(root, { status: 0, stdout: /COMMANDS.*exit-codes/s, stderr: '' });
   t.equal(vmmctl('--help').stdout, root.stdout);
@@ -94,7 +97,20 @@ COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _vmmctl; echo "\${COMPRE
   t.equal(complete('vmmctl create w'), '');
   t.equal(complete('vmmctl completion z'), 'zsh');
   t.equal(complete('vmmctl help exit'), 'exit-codes');
+  t.equal(complete('vmmctl events raise w'), 'web1');
+  t.equal(complete('vmmctl events raise web1 cpu'), 'cpu-hotplug');
+  t.equal(complete('vmmctl events wait --mask vr'), 'vrdp');
+  t.equal(complete('vmmctl guestprop set --vm w'), 'web1');
+  t.equal(complete('vmmctl guestprop set --flags TRANSI'), 'TRANSIENT');
+  t.equal(complete('vmmctl hgcm call VBoxGuestP'), 'VBoxGuestPropSvc');
   t.equal(complete('vmmctl create x -- --j'), '');
+  t.equal(complete('vmmctl balloon '), 'set watch web1', 'words that go on, and names');
+  t.equal(complete('vmmctl balloon w'), 'watch web1');
+  t.equal(complete('vmmctl balloon web1 w'), 'watch web1');
+  t.equal(complete('vmmctl balloon set w'), 'web1');
+  t.equal(complete('vmmctl heartbeat set web1 --o'), '--on --off');
+  t.equal(complete('vmmctl sim fault w'), 'web1');
+  t.equal(complete('vmmctl sim fault web1 agent-'), 'agent-stop agent-refuse agent-lag=');
 });
 
 t.test('the hidden command for completion fails in silence', async (t) => {

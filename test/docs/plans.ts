@@ -46,6 +46,7 @@ const TCP_CLIENT = {
 const HOST_LISTENS = { background: 'vmmctl vsock listen 5000 > got', files: { got: 'hello\n' } };
 const TO_HOST = 'echo hello | vmmctl --in web1 vsock connect host 5000';
 const JQ = { needs: ['jq'] };
+const manyTimes = (line: string) => `for i in 1 2 3 4 5 6 7 8 9; do ${line}; done`;
 
 export const PLANS: Readonly<Record<string, Plan>> = {
   'npm ci && npm run demo': { elsewhere: 'demo.test.ts runs it' },
@@ -78,6 +79,21 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl --in web1 doctor': { out: /local CID 3/ },
   'vmmctl --backend device host-version': { out: /^product/m },
   'cid=$(vmmctl create test1 --json | jq .cid)': JQ,
+
+  'vmmctl balloon': { out: /^web1 +512M +0 +0 /m },
+  "vmmctl balloon web1 --json | jq '.[].actual'": { ...JQ, out: /^0$/m },
+  'vmmctl --in web1 balloon': { out: /^- +- +- +0 /m },
+  'vmmctl balloon watch web1 web2': { endless: /Z {2}web2/ },
+  'vmmctl balloon watch web1 --interval 500ms --count 10 --json': { out: /^\[{"vm":"web1"/ },
+  'vmmctl balloon set web1 128M --wait || echo too little': {
+    before: ['vmmctl sim fault web1 balloon-refuse'],
+    out: /^too little$/m,
+  },
+  'vmmctl heartbeat': { out: /^web1 +beating/m },
+  'vmmctl heartbeat watch': { endless: /Z {2}web1 {2}beating/ },
+  'vmmctl heartbeat watch web1 --interval 500ms --count 10 --json': { out: /^\[{"vm":"web1"/ },
+  'vmmctl heartbeat web1 --check --quiet || echo restart it': { out: /^web1$/m },
+  'vmmctl sim fault --list': { out: /^heartbeat-stop /m },
 
   'vmmctl vsock connect web1 7000': TALK,
   'vmmctl vsock connect web1 7000 --retry 10s': TALK,
@@ -134,6 +150,43 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     background: ECHO,
     out: /^7000$/m,
   },
+
+  'vmmctl --in web1 events wait': {
+    before: ['vmmctl events raise web1 restored'],
+    out: /^restored$/m,
+  },
+  'vmmctl --in web1 events wait --mask display-change-request,vrdp --timeout 1m': {
+    before: ['vmmctl events raise web1 vrdp'],
+    out: /^vrdp$/m,
+  },
+  'vmmctl guestprop get --vm web1 /VirtualBox/GuestAdd/Version': { out: /^\d+\.\d+/ },
+  'vmmctl --in web1 guestprop get /VirtualBox/HostInfo/VBoxVer': { out: /^\d+\.\d+/ },
+  'vmmctl --in web1 guestprop get /config/role': {
+    before: ['vmmctl guestprop set --vm web1 /config/role primary'],
+    out: /^primary$/,
+  },
+  'vmmctl guestprop list --vm web1': { out: /\/VirtualBox\/GuestAdd\/Version/ },
+  "vmmctl --in web1 guestprop list '/VirtualBox/HostInfo/*'": { out: /HostInfo\/VBoxVer/ },
+  "vmmctl guestprop list --vm web1 '/VirtualBox/GuestInfo/Net/*'": { out: /Net\/Count/ },
+  // Only a change after the beginning counts, and nobody can tell when that is.
+  "vmmctl guestprop wait --vm web1 '/status/*'": {
+    patientClient: manyTimes('vmmctl --in web1 guestprop set /status/phase ready'),
+    out: /^set {2}\/status\/phase {2}ready$/m,
+  },
+  "vmmctl --in web1 guestprop wait '/config/*' --count 2 --timeout 10s": {
+    patientClient: manyTimes('vmmctl guestprop set --vm web1 /config/role primary'),
+    out: /^(set {2}\/config\/role {2}primary\n){2}$/,
+  },
+  'vmmctl guestprop list --vm web1 --json | jq --raw-output \'.[] | .name + " " + .value\'': {
+    ...JQ,
+    out: /^\/VirtualBox\/GuestAdd\/Version \d/m,
+  },
+  "vmmctl --in web1 hgcm call VmmctlEcho 1 in:@report.txt out:6 --json | jq '.parameters[1].size'":
+    {
+      ...JQ,
+      out: /^6$/m,
+    },
+  'vmmctl --in web1 hgcm call VmmctlEcho 1 in:hello out:16': { out: /^out +16 {2}hello$/m },
 
   '(echo CONNECT 7000; echo hello) | socat -t 2 - UNIX-CONNECT:"$XDG_RUNTIME_DIR/vmmctl/default/web1.vsock"':
     { background: ECHO, out: /^OK \d+\nhello$/m, needs: ['socat'] },

@@ -52,6 +52,8 @@ export interface RecordedCall {
   result?: number;
   answer?: string;
   error?: ErrorCode;
+  /** What the argument points to, and what the call writes there. */
+  memory?: readonly { at: number; has: string; gets?: string }[];
 }
 
 /** A machine with one node, which expects these calls in this order. */
@@ -63,13 +65,21 @@ export function recordedMachine(
   let open = 0;
   const node: DeviceNode = {
     path,
-    async ioctl(request, argument = 0) {
+    async ioctl(request, argument = 0, { pointers = [] } = {}) {
       const call = left.shift();
       const sent = typeof argument === 'number' ? argument : Buffer.from(argument).toString('hex');
       const wanted = call && { request: call.request, argument: call.argument };
       if (JSON.stringify({ request, argument: sent }) !== JSON.stringify(wanted)) {
         throw new Error(`0x${request.toString(16)} ${sent} is not what was recorded`);
       }
+      const memory = call?.memory ?? [];
+      const has = pointers.map(({ at, to }) => ({ at, has: Buffer.from(to).toString('hex') }));
+      if (JSON.stringify(has) !== JSON.stringify(memory.map(({ at, has }) => ({ at, has })))) {
+        throw new Error(`it points to ${JSON.stringify(has)}`);
+      }
+      pointers.forEach(({ to }, i) => {
+        to.set(Buffer.from(memory[i]?.gets ?? '', 'hex'));
+      });
       if (call?.error) throw new SystemError(call.error, { path });
       return { result: call?.result ?? 0, data: Buffer.from(call?.answer ?? '', 'hex') };
     },

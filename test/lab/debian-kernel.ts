@@ -8,6 +8,8 @@ import { join, resolve } from 'node:path';
 
 /** A package for each series that Debian 12 has; each depends on the newest release. */
 const PACKAGES = { '6.12': 'linux-image-6.12-amd64', '6.1': 'linux-image-amd64' } as const;
+/** The same for PCs of 32 bits. Its lists are fetched with it, since apt has those of the host alone. */
+const I386_PACKAGE = 'linux-image-686';
 
 const CACHE = 'node_modules/.cache/vmmctl-lab';
 const DOWNLOAD_MS = 300_000;
@@ -28,8 +30,29 @@ export interface DebianKernel {
 
 /** Finds a kernel in the cache, or gets it. It throws a sentence when it can't be had. */
 export function debianKernel(series: KernelSeries): DebianKernel {
-  const directory = resolve(CACHE, `linux-${series}`);
-  if (!existsSync(directory)) fetchInto(directory, series);
+  return cached(`linux-${series}`, (draft) => download(draft, PACKAGES[series], []));
+}
+
+/** The kernel 6.1 for PCs of 32 bits. */
+export function debianKernelI386(): DebianKernel {
+  return cached('linux-6.1-i386', (draft) => {
+    const own = [
+      ...['-oAPT::Architecture=i386', '-oAPT::Architectures=i386'],
+      '-oAPT::Sandbox::User=root',
+      ...[`-oDir::State::Lists=${draft}/lists`, `-oDir::Cache=${draft}/cache`],
+    ];
+    for (const place of ['lists/partial', 'cache/archives/partial']) {
+      mkdirSync(join(draft, place), { recursive: true });
+    }
+    updateLists(draft, own);
+    download(draft, I386_PACKAGE, own);
+    for (const place of ['lists', 'cache']) rmSync(join(draft, place), { recursive: true });
+  });
+}
+
+function cached(name: string, fetch: (draft: string) => void): DebianKernel {
+  const directory = resolve(CACHE, name);
+  if (!existsSync(directory)) fetchInto(directory, fetch);
   const modules = join(directory, 'lib/modules');
   const [release = ''] = readdirSync(modules);
   return {
@@ -51,15 +74,11 @@ export function moduleFiles(kernel: DebianKernel, names: readonly string[]): str
 }
 
 /** All or nothing: a directory that is there is whole. */
-function fetchInto(directory: string, series: KernelSeries): void {
+function fetchInto(directory: string, fetch: (draft: string) => void): void {
   mkdirSync(resolve(CACHE), { recursive: true });
   const draft = mkdtempSync(`${directory}-`);
   try {
-    const meta = PACKAGES[series];
-    const depends = /Depends: (linux-image-\S+)/.exec(run(draft, 'apt-cache', 'depends', meta));
-    for (const name of [depends?.[1] ?? meta, 'busybox-static']) {
-      run(draft, 'apt-get', '-q', 'download', name);
-    }
+    fetch(draft);
     for (const archive of readdirSync(draft)) {
       run(draft, 'dpkg-deb', '-x', archive, '.');
       rmSync(join(draft, archive));
@@ -71,6 +90,25 @@ function fetchInto(directory: string, series: KernelSeries): void {
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
     throw error;
+  }
+}
+
+/** A mirror that is being changed gives a list that apt refuses; the others, from older archives, will do then. */
+function updateLists(draft: string, own: readonly string[]): void {
+  try {
+    run(draft, 'apt-get', ...own, '-q', 'update');
+  } catch (error) {
+    const lists = readdirSync(join(draft, 'lists')).filter((name) => name.includes('_Packages'));
+    if (lists.every((name) => name.endsWith('.FAILED'))) throw error;
+  }
+}
+
+/** Gets the packages of a kernel and of busybox; `own` are options of apt. */
+function download(draft: string, meta: string, own: readonly string[]): void {
+  const depends = run(draft, 'apt-cache', ...own, 'depends', meta);
+  const image = /Depends: (linux-image-\S+)/.exec(depends)?.[1] ?? meta;
+  for (const name of [image, 'busybox-static']) {
+    run(draft, 'apt-get', ...own, '-q', 'download', name);
   }
 }
 

@@ -11,11 +11,11 @@ export function bashScript(commands: readonly CommandWords[]): string {
       `    ${quote(each.words)}) COMPREPLY=($(compgen -W ${list(flagWords(each))} -- "$cur")) ;;`,
   );
   const args = commands.flatMap((each) => {
-    const words = each.valuesAreVms ? '"$(_vmmctl_vms)"' : list(each.values);
-    const some = each.valuesAreVms || each.values.length > 0;
-    return some
-      ? [`    ${quote(each.words)}) COMPREPLY+=($(compgen -W ${words} -- "$cur")) ;;`]
-      : [];
+    const replies = [
+      ...(each.valuesAreVms ? ['"$(_vmmctl_vms)"'] : []),
+      ...(each.values.length > 0 ? [list(each.values)] : []),
+    ].map((words) => `COMPREPLY+=($(compgen -W ${words} -- "$cur"))`);
+    return replies.length > 0 ? [`    ${quote(each.words)}) ${replies.join('; ')} ;;`] : [];
   });
   return `# bash completion for vmmctl
 _vmmctl_vms() {

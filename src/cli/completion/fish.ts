@@ -12,12 +12,13 @@ export function fishScript(commands: readonly CommandWords[]): string {
     each.flags.map((flag) => `complete -c vmmctl -n ${condition(each.words)} ${flagOptions(flag)}`),
   );
   const args = commands.flatMap((each) => {
-    if (each.valuesAreVms) {
-      return [`complete -c vmmctl -f -n ${condition(each.words)} -a '(__vmmctl_vms)'`];
-    }
-    if (each.values.length === 0) return [];
-    const values = quote(each.values.join(' '));
-    return [`complete -c vmmctl -f -n ${condition(each.words)} -a ${values}`];
+    const values = [
+      ...(each.valuesAreVms ? ['(__vmmctl_vms)'] : []),
+      ...(each.values.length > 0 ? [each.values.join(' ')] : []),
+    ];
+    return values.map(
+      (words) => `complete -c vmmctl -f -n ${condition(each.words)} -a ${quote(words)}`,
+    );
   });
   const known = commands.map((each) => quote(each.words)).join(' ');
   return `# fish completion for vmmctl

@@ -27,7 +27,8 @@ export function completionScript(
 function commandWords(id: string, command: CommandClass): CommandWords {
   const flags = { ...command.flags, ...GLOBAL_FLAGS };
   const args = Object.entries(command.args);
-  const values = id === 'help' ? Object.keys(TOPICS) : args.flatMap(([, arg]) => arg.options ?? []);
+  const values =
+    id === 'help' ? Object.keys(TOPICS) : args.flatMap(([, arg]) => arg.options ?? arg.words ?? []);
   return {
     words: id.replaceAll(':', ' '),
     summary: command.summary,
@@ -38,7 +39,7 @@ function commandWords(id: string, command: CommandClass): CommandWords {
         char: flag.char,
         summary: flag.summary,
         takesValue: flag.type === 'option',
-        values: flag.options ?? [],
+        values: flag.options ?? flag.words ?? [],
         valuesAreVms: name === 'in' || name === 'vm',
       })),
     values,

@@ -15,8 +15,9 @@ export interface CommandWords {
   words: string;
   summary: string;
   flags: readonly FlagWords[];
-  /** What its arguments are one of. */
+  /** What its arguments are one of, or may be. */
   values: readonly string[];
+  /** Names of VMs may stand among them. */
   valuesAreVms: boolean;
 }
 

@@ -71,8 +71,12 @@ function flagSpec(flag: FlagWords): string {
 }
 
 function argSpec(command: CommandWords): string {
-  if (command.valuesAreVms) return quote('*:VM:_vmmctl_vms');
-  if (command.values.length > 0) return quote(`*:word:(${command.values.join(' ')})`);
+  const { values, valuesAreVms } = command;
+  if (valuesAreVms && values.length > 0) {
+    return quote(`*:VM or word:{ _vmmctl_vms; compadd ${values.join(' ')} }`);
+  }
+  if (valuesAreVms) return quote('*:VM:_vmmctl_vms');
+  if (values.length > 0) return quote(`*:word:(${values.join(' ')})`);
   return quote('*::word:_default');
 }
 

@@ -346,11 +346,14 @@ export interface Management {
   guestProperty(vm: string, name: string): Promise<GuestProperty>;
   /** Null deletes it. ENOENT (VM), EACCES (read-only for the host), EINVAL (name, flags), E2BIG. */
   setGuestProperty(vm: string, name: string, value: string | null, flags?: string): Promise<void>;
-  /** The next change of a property that the pattern matches. ENOENT (VM), EINTR. */
+  /**
+   * The next change of a property that the pattern matches, or the oldest one after `after`, the timestamp of a change
+   * that was told. ENOENT (VM), EINTR.
+   */
   nextGuestProperty(
     vm: string,
     pattern: string,
-    options: CallOptions,
+    options: CallOptions & { after?: string | undefined },
   ): Promise<GuestPropertyChange>;
 
   /** Makes a guest misbehave. ENOENT, EINVAL (unknown kind, value that makes no sense). */

@@ -42,11 +42,10 @@ export async function guestBalloon(machine: Machine): Promise<GuestBalloon> {
   const [bits, statistics, memory, page] = await Promise.all([
     readText(machine, `${DRIVER}/${device}/features`),
     readNumbers(machine, '/proc/vmstat'),
-    readNumbers(machine, '/proc/meminfo'),
+    guestMemory(machine),
     pageSize(machine),
   ]);
   const pages = (name: string) => scaled(statistics.get(name), page);
-  const kib = (name: string) => scaled(memory.get(name), 1024);
   const [inflated, deflated] = [pages('balloon_inflate'), pages('balloon_deflate')];
   return {
     device,
@@ -60,9 +59,17 @@ export async function guestBalloon(machine: Machine): Promise<GuestBalloon> {
     inflated,
     deflated,
     migrated: pages('balloon_migrate'),
-    memoryTotal: kib('MemTotal'),
-    memoryAvailable: kib('MemAvailable'),
+    ...memory,
   };
+}
+
+/** A guest's memory as it is now; nulls where there is no procfs. */
+export async function guestMemory(
+  machine: Machine,
+): Promise<Pick<GuestBalloon, 'memoryTotal' | 'memoryAvailable'>> {
+  const memory = await readNumbers(machine, '/proc/meminfo');
+  const kib = (name: string) => scaled(memory.get(name), 1024);
+  return { memoryTotal: kib('MemTotal'), memoryAvailable: kib('MemAvailable') };
 }
 
 async function askBalloon(machine: Machine): Promise<Answer> {

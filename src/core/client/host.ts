@@ -1,6 +1,6 @@
 /** Who the host is, and which of a machine's nodes answer. */
 import { SystemError } from '../abi/errno.js';
-import type { Backend, HostVersion, Machine } from '../backend/port.js';
+import type { Backend, HostVersion, Machine, MachineName } from '../backend/port.js';
 import { BALLOON_PROBES } from './balloon.js';
 import { BHYVE_PROBES } from './bhyve.js';
 import { CUSE_PROBES } from './cuse.js';
@@ -8,7 +8,7 @@ import { hostVersionBySysctl } from './freebsd.js';
 import { KVM_PROBES } from './kvm.js';
 import { hostVersionBySysfs } from './linux-host.js';
 import { findOut, type Probe } from './probe.js';
-import { VBOXGUEST_PROBES } from './vboxguest.js';
+import { VBOXGUEST_PROBES, virtualBoxHost } from './vboxguest.js';
 import { VHOST_VSOCK_PROBES } from './vhost-vsock.js';
 import { VMCI_PROBES } from './vmci.js';
 import { VSOCK_PROBES } from './vsock-node.js';
@@ -32,10 +32,14 @@ const WAYS: readonly ((machine: Machine) => Promise<HostVersion | undefined>)[] 
 ];
 
 /**
- * Who the host is, by the management channel or else by what the machine shows. What is not known is empty.
+ * Who the host of a machine is. A guest that is named is told by the device that it is in; else, and where there is no
+ * such device, the management channel says it, or what the machine shows. What is not known is empty.
  * @throws SystemError EOPNOTSUPP where nothing tells.
  */
-export async function hostVersion(backend: Backend, machine: Machine): Promise<HostVersion> {
+export async function hostVersion(backend: Backend, name: MachineName): Promise<HostVersion> {
+  const machine = backend.machine(name);
+  const seen = name === 'host' ? undefined : await virtualBoxHost(machine);
+  if (seen !== undefined) return seen;
   if (backend.management !== undefined) return backend.management.hostVersion();
   for (const way of WAYS) {
     const found = await way(machine);

@@ -1,19 +1,28 @@
-/** VirtualBox's guest device: the versions of its driver and of its host. */
+/** VirtualBox's guest device: its nodes, the versions of its driver and of its host, its balloon. */
 import { SystemError } from '../abi/errno.js';
 import {
   VBG_IOC_VERSION,
+  VBG_IOCTL_CHECK_BALLOON,
   VBG_IOCTL_DRIVER_VERSION_INFO,
-  VBG_IOCTL_HDR_TYPE_DEFAULT,
-  VBG_IOCTL_HDR_VERSION,
-  VMMDEV_HVF,
+  VBG_IOCTL_SIZES,
+  VBG_IOCTL_VMMDEV_REQUEST,
+  VBG_IOCTL_VMMDEV_REQUEST_BIG,
+  vbg_ioctl_check_balloon_out,
   vbg_ioctl_driver_version_info_in,
   vbg_ioctl_driver_version_info_out,
+  vbg_ioctl_hdr,
 } from '../abi/vboxguest.js';
+import { VMMDEV_HVF } from '../abi/vmmdev.js';
 import type { DeviceNode, HostVersion, Machine } from '../backend/port.js';
+import { isOneOf } from './explain.js';
 import { type Answer, listNames, nodeProbe, type Probe, readText } from './probe.js';
+import { type VboxAnswer, vboxCall, vboxCallOk } from './vbox-call.js';
 
 /** Has a link to the PCI device, and there the files that tell of the host. */
 const DRIVER = '/sys/bus/pci/drivers/vboxguest';
+const NODES = ['/dev/vboxguest', '/dev/vboxuser'] as const;
+/** Requests of that size, bytes, and larger ones have a number of their own. */
+const FIRST_BIG_SIZE = 1024;
 
 export const VBOXGUEST_PROBES: readonly Probe[] = [
   nodeProbe('virtualbox', '/dev/vboxguest', askDriver),
@@ -37,25 +46,16 @@ async function askDriver(node: DeviceNode): Promise<Answer> {
 export async function driverVersion(
   node: DeviceNode,
 ): Promise<{ session: number; driver: number; revision: number }> {
-  const layout = vbg_ioctl_driver_version_info_out;
-  const argument = new Uint8Array(layout.size);
-  argument.set(
-    vbg_ioctl_driver_version_info_in.encode({
-      hdr: {
-        size_in: vbg_ioctl_driver_version_info_in.size,
-        version: VBG_IOCTL_HDR_VERSION,
-        type: VBG_IOCTL_HDR_TYPE_DEFAULT,
-        rc: 0,
-        size_out: layout.size,
-        reserved: 0,
-      },
+  const { status, data } = await vboxCall(node, {
+    request: VBG_IOCTL_DRIVER_VERSION_INFO,
+    argument: vbg_ioctl_driver_version_info_in.encode({
       req_version: VBG_IOC_VERSION,
       min_version: VBG_IOC_VERSION,
     }),
-  );
-  const { data } = await node.ioctl(VBG_IOCTL_DRIVER_VERSION_INFO, argument);
-  const answer = layout.decode(data);
-  if (answer.hdr.rc < 0) {
+    sizeOut: VBG_IOCTL_SIZES.VBG_IOCTL_DRIVER_VERSION_INFO.out,
+  });
+  const answer = vbg_ioctl_driver_version_info_out.decode(data);
+  if (status < 0) {
     throw new SystemError('EPROTO', {
       path: node.path,
       message: `the driver speaks version ${version(answer.driver_version)}, and not ${version(VBG_IOC_VERSION)}`,
@@ -66,6 +66,70 @@ export async function driverVersion(
     driver: answer.driver_version,
     revision: answer.driver_revision,
   };
+}
+
+/**
+ * How many chunks of 1 MiB the balloon holds.
+ * @throws SystemError EOPNOTSUPP when the driver leaves the balloon to a program.
+ */
+export async function checkBalloon(node: DeviceNode): Promise<number> {
+  const data = await vboxCallOk(node, {
+    request: VBG_IOCTL_CHECK_BALLOON,
+    argument: vbg_ioctl_hdr.encode({}),
+    sizeOut: VBG_IOCTL_SIZES.VBG_IOCTL_CHECK_BALLOON.out,
+  });
+  const { balloon_chunks, handle_in_r3 } = vbg_ioctl_check_balloon_out.decode(data);
+  if (handle_in_r3 === 0) return balloon_chunks;
+  throw new SystemError('EOPNOTSUPP', {
+    path: node.path,
+    message: 'the driver leaves the balloon to a program',
+  });
+}
+
+/**
+ * Passes a request to the host's device. The host's status is in the answer, which is the request as the host left it.
+ * @param request With an empty header.
+ * @throws SystemError EPERM for one that programs may not make, E2BIG above 1 MiB.
+ */
+export async function vmmDevRequest(
+  node: DeviceNode,
+  type: number,
+  request: Uint8Array,
+): Promise<VboxAnswer> {
+  const number =
+    request.length < FIRST_BIG_SIZE
+      ? VBG_IOCTL_VMMDEV_REQUEST(request.length)
+      : VBG_IOCTL_VMMDEV_REQUEST_BIG;
+  return vboxCall(node, { request: number, argument: request, sizeOut: request.length, type });
+}
+
+/**
+ * Opens the guest's device: the node of those who may do everything, or else the one for all users.
+ * @throws SystemError ENODEV where the machine has no such device, EACCES when neither is for the caller.
+ */
+export async function openVboxGuest(machine: Machine): Promise<DeviceNode> {
+  try {
+    return await openOneOf(machine, NODES);
+  } catch (error) {
+    // ENOENT may also be about the machine.
+    const isMissing = isOneOf(error, ['ENOENT', 'ENXIO', 'ENODEV']);
+    if (!isMissing || (error as SystemError).path !== NODES[0]) throw error;
+    throw new SystemError('ENODEV', {
+      message: "this machine has no device of VirtualBox's",
+      hint: "'vmmctl doctor' says what there is",
+      cause: error,
+    });
+  }
+}
+
+async function openOneOf(machine: Machine, paths: readonly string[]): Promise<DeviceNode> {
+  const [first = '', ...others] = paths;
+  try {
+    return await machine.open(first);
+  } catch (error) {
+    if (others.length === 0 || !isOneOf(error, ['EACCES', 'EPERM'])) throw error;
+    return openOneOf(machine, others);
+  }
 }
 
 async function askHost(machine: Machine): Promise<Answer> {

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import type { SavedVbox } from '../simulator/vbox/vbox-vm.js';
 import type { SavedVm } from '../simulator/world.js';
 
 /** Resolves when what was written to a file is on disk. */
@@ -71,8 +72,27 @@ function isSavedVm(value: unknown): value is SavedVm {
     [vm.labels, vm.creator, vm.topology].every(isRecord) &&
     Array.isArray(vm.memsegs) &&
     vm.memsegs.every(isRecord) &&
-    (vm.memmaps === undefined || (Array.isArray(vm.memmaps) && vm.memmaps.every(isRecord)))
+    (vm.memmaps === undefined || (Array.isArray(vm.memmaps) && vm.memmaps.every(isRecord))) &&
+    (vm.vbox === undefined || isSavedVbox(vm.vbox))
   );
+}
+
+function isSavedVbox(value: unknown): value is SavedVbox {
+  if (typeof value !== 'object' || value === null) return false;
+  const { balloon, heartbeat, properties } = value as Partial<SavedVbox>;
+  return (
+    typeof balloon === 'number' &&
+    typeof heartbeat === 'object' &&
+    heartbeat !== null &&
+    Array.isArray(properties) &&
+    properties.every(isSavedProperty)
+  );
+}
+
+function isSavedProperty(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, value: text, timestamp, flags } = value as Record<string, unknown>;
+  return [name, text, timestamp, flags].every((field) => typeof field === 'string');
 }
 
 /** Writes a file so that either the old or the new one is there, whatever happens. */

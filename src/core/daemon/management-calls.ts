@@ -149,7 +149,7 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
     memoryMap: memoryMap(domain.vm),
     devices: machine.nodes(),
     exports: keeper.exportsOf(domain),
-    faults: [],
+    faults: domain.faults.active(),
     counters: {
       sockets: sockets.length,
       connections: established,

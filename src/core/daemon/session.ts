@@ -5,6 +5,7 @@
 import type { Socket as NetSocket } from 'node:net';
 import { SystemError } from '../abi/errno.js';
 import type { Caller } from '../simulator/node.js';
+import { GUEST_CALLS } from './guest-calls.js';
 import { MANAGEMENT_CALLS } from './management-calls.js';
 import { NODE_CALLS, NodeTable } from './node-calls.js';
 import { integer, type Parameters, text } from './parameters.js';
@@ -28,7 +29,12 @@ export interface Call {
 
 export type CallTable = Readonly<Record<string, (call: Call) => Answer | Promise<Answer>>>;
 
-const CALLS: CallTable = { ...NODE_CALLS, ...SOCKET_CALLS, ...MANAGEMENT_CALLS };
+const CALLS: CallTable = {
+  ...NODE_CALLS,
+  ...SOCKET_CALLS,
+  ...MANAGEMENT_CALLS,
+  ...GUEST_CALLS,
+};
 
 /** Calls that one client may have under way. */
 const MAX_CALLS = 4096;

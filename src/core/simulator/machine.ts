@@ -3,6 +3,7 @@ import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../abi/vm-sockets.js';
 import type { Access, Caller, IoctlReply, NodeDriver, OpenNode, PromptNode } from './node.js';
+import type { VboxVm } from './vbox/vbox-vm.js';
 import { isWithin } from './vmm/access.js';
 import { hasControlNode } from './vmm/config.js';
 import { collapseSlashes } from './vmm/names.js';
@@ -82,30 +83,30 @@ export class HostMachine implements Machine {
 
 export class GuestMachine implements Machine {
   readonly stack: Stack;
-  readonly #nodes: Map<string, NodeDriver>;
-  readonly #files: ReadonlyMap<string, () => string>;
+  readonly #vsock: NodeDriver;
+  readonly #vbox: VboxVm;
 
-  constructor(stack: Stack) {
+  constructor(stack: Stack, vbox: VboxVm) {
     this.stack = stack;
-    this.#nodes = new Map([['/dev/vsock', localCidNode(stack)]]);
-    this.#files = new Map();
+    this.#vsock = localCidNode(stack);
+    this.#vbox = vbox;
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
-    return this.#nodes.get(path)?.open(caller, access) ?? fail('ENOENT', 'open', path);
+    return this.#nodes().get(path)?.open(caller, access) ?? fail('ENOENT', 'open', path);
   }
 
   readdir(path: string): string[] {
     const directory = path.replace(/\/+$/, '');
-    const paths = [...this.#nodes.keys(), ...this.#files.keys()];
+    const paths = [...this.#nodes().keys(), ...this.#vbox.files().keys()];
     const names = namesBelow(directory, paths);
     if (names.length > 0) return names;
     return fail(paths.includes(directory) ? 'ENOTDIR' : 'ENOENT', 'scandir', path);
   }
 
   readFile(path: string): Uint8Array {
-    const text = this.#files.get(path)?.();
-    return text === undefined ? fail('ENOENT', 'open', path) : asciiBytes(text);
+    const text = this.#vbox.files().get(path);
+    return text === undefined ? fail('ENOENT', 'open', path) : asciiBytes(text());
   }
 
   sysctl(name: string): string {
@@ -113,7 +114,11 @@ export class GuestMachine implements Machine {
   }
 
   nodes(): { path: string; description: string }[] {
-    return [...this.#nodes].map(([path, { description }]) => ({ path, description }));
+    return [...this.#nodes()].map(([path, { description }]) => ({ path, description }));
+  }
+
+  #nodes(): Map<string, NodeDriver> {
+    return new Map([['/dev/vsock', this.#vsock], ...this.#vbox.nodes()]);
   }
 }
 

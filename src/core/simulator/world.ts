@@ -5,12 +5,15 @@
 import { SystemError } from '../abi/errno.js';
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
+import { applyFault } from './guest-faults.js';
 import { GuestMachine, HostMachine, type Machine } from './machine.js';
 import { type Caller, ROOT } from './node.js';
 import type { Rng } from './rng.js';
+import { FaultSet } from './vbox/faults.js';
+import { type SavedVbox, VboxVm } from './vbox/vbox-vm.js';
 import type { VmmConfig } from './vmm/config.js';
 import { Vmm } from './vmm/registry.js';
-import { type SavedVm as SavedVmm, saveVm, type Vm } from './vmm/vm.js';
+import { cpuCount, memoryBytes, type SavedVm as SavedVmm, saveVm, type Vm } from './vmm/vm.js';
 import { type Guest, VsockNetwork } from './vsock/network.js';
 import type { ProfileName, VsockPolicy } from './vsock/profile.js';
 
@@ -31,6 +34,8 @@ export interface Domain {
   readonly vm: Vm;
   readonly guest: Guest;
   readonly machine: GuestMachine;
+  readonly vbox: VboxVm;
+  readonly faults: FaultSet;
   labels: Record<string, string>;
 }
 
@@ -38,6 +43,8 @@ export interface Domain {
 export interface SavedVm extends SavedVmm {
   cid: number | null;
   labels: Record<string, string>;
+  /** What follows is absent in what older versions saved. */
+  vbox?: SavedVbox;
 }
 
 /** What happened to a VM. */
@@ -64,10 +71,12 @@ export class World {
   readonly vmm: Vmm;
   readonly host: HostMachine;
   readonly clock: Clock;
+  readonly #options: WorldOptions;
   readonly #domains = new Map<Vm, Domain>();
   #events: DomainEvent[] = [];
 
   constructor(options: WorldOptions) {
+    this.#options = options;
     this.clock = options.clock;
     this.network = new VsockNetwork({ ...options, deadlines: this.deadlines });
     this.vmm = new Vmm({ clock: options.clock, config: options.vmm });
@@ -139,7 +148,7 @@ export class World {
   /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
     const domain = this.#known(name, caller);
-    if (typeof change.cid === 'number') this.network.setCid(domain.guest, change.cid);
+    if (typeof change.cid === 'number') this.#setCid(domain, change.cid);
     else if (change.cid === 'auto') this.#withCid(domain);
     if (change.labels !== undefined) domain.labels = { ...change.labels };
     this.#events.push({ type: 'changed', domain });
@@ -155,7 +164,8 @@ export class World {
     this.settle();
     try {
       const change = { cid: saved.cid ?? undefined, labels: saved.labels };
-      this.configure(saved.name, change, ROOT);
+      const domain = this.configure(saved.name, change, ROOT);
+      if (saved.vbox !== undefined) domain.vbox.restore(saved.vbox);
     } catch (error) {
       this.vmm.destroy(vm);
       this.settle();
@@ -166,7 +176,8 @@ export class World {
 
   /** What `restore` needs. */
   save(domain: Domain): SavedVm {
-    return { ...saveVm(domain.vm), cid: domain.guest.cid ?? null, labels: domain.labels };
+    const { vm, guest, labels, vbox } = domain;
+    return { ...saveVm(vm), cid: guest.cid ?? null, labels, vbox: vbox.save() };
   }
 
   /** By its name, or by the one under which it is listed for the caller. */
@@ -179,9 +190,14 @@ export class World {
     throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
   }
 
+  #setCid(domain: Domain, cid: number): void {
+    this.network.setCid(domain.guest, cid);
+    domain.faults.renew();
+  }
+
   #withCid(domain: Domain): Domain {
     if (domain.guest.cid === undefined) {
-      this.network.setCid(domain.guest, this.network.freeCid());
+      this.#setCid(domain, this.network.freeCid());
       this.#events.push({ type: 'changed', domain });
     }
     return domain;
@@ -189,14 +205,38 @@ export class World {
 
   #created(vm: Vm): void {
     const guest = this.network.addGuest();
-    const machine = new GuestMachine(guest.stack);
-    const domain: Domain = { vm, guest, machine, labels: {} };
+    const { clock, deadlines } = this;
+    const vbox = new VboxVm({
+      clock,
+      deadlines,
+      rng: this.#options.rng,
+      name: vm.name,
+      memoryBytes: () => memoryBytes(vm),
+      cpus: () => cpuCount(vm),
+      log: (text) => this.#options.log(`${vm.name}: ${text}`),
+      changed: () => this.vmm.changed(vm),
+    });
+    const machine = new GuestMachine(guest.stack, vbox);
+    const faults = new FaultSet({
+      clock,
+      deadlines,
+      apply: (kind, value) => this.#applyFault(domain, kind, value),
+    });
+    const domain: Domain = { vm, guest, machine, vbox, faults, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
+    vbox.boot();
+  }
+
+  #applyFault(domain: Domain, kind: string, value: number | undefined): void {
+    const { rng } = this.#options;
+    const chance = (probability: number) => rng.below(2 ** 32) < probability * 2 ** 32;
+    applyFault({ domain, network: this.network, chance }, kind, value);
   }
 
   #changed(vm: Vm): void {
     const domain = this.#domains.get(vm);
+    domain?.vbox.boot();
     if (domain !== undefined) this.#events.push({ type: 'changed', domain });
   }
 
@@ -204,6 +244,8 @@ export class World {
     const domain = this.#domains.get(vm);
     if (domain === undefined) return;
     this.#domains.delete(vm);
+    domain.faults.clear();
+    domain.vbox.close();
     this.network.removeGuest(domain.guest);
     this.#events.push({ type: 'destroyed', domain });
   }

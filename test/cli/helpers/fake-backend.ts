@@ -21,10 +21,12 @@ import type {
   Management,
   VmRecord,
 } from '../../../src/core/backend/port.js';
+import { FakeDevices } from './fake-devices.js';
 
 export class FakeBackend implements Backend {
   uri = 'sim';
   readonly vms = new Map<string, VmRecord>();
+  readonly devices = new FakeDevices(this.vms);
   /** Calls in their order, by the names of the headers. */
   readonly calls: string[] = [];
   readonly failures = new Map<string, ErrorCode>();
@@ -163,6 +165,7 @@ export class FakeBackend implements Backend {
         memoryMap: [],
         devices: [{ path: `/dev/vmm/${name}`, description: 'the VM' }],
         exports: [{ kind: 'vsock', path: `/run/${name}.vsock` }],
+        faults: (self.devices.faults.get(name) ?? []).map(({ kind }) => kind),
         counters: { packets: 7 },
       }),
       async configure(name, { cid, labels }) {
@@ -185,6 +188,7 @@ export class FakeBackend implements Backend {
       async *watch() {
         yield* self.lists;
       },
+      ...self.devices.management((name) => self.#call(name)),
     };
   }
 }

@@ -2,10 +2,12 @@
 import t, { type Test } from 'tap';
 import { guestBalloon, parseFeatureBits } from '../../../src/core/client/balloon.js';
 import { kernelOf } from '../../../src/core/client/examine.js';
+import { hostVersion } from '../../../src/core/client/host.js';
 import { hostVersionBySysfs, parseCpu } from '../../../src/core/client/linux-host.js';
 import { findOut } from '../../../src/core/client/probe.js';
 import { hostFeatures, parseHostVersion } from '../../../src/core/client/vboxguest.js';
 import { VSOCK_PROBES } from '../../../src/core/client/vsock-node.js';
+import { FakeBackend } from '../../cli/helpers/fake-backend.js';
 import { treeMachine } from '../../helpers/tree-machine.js';
 
 const BALLOON = '/sys/bus/virtio/drivers/virtio_balloon';
@@ -96,6 +98,24 @@ t.test("a VirtualBox guest's driver tells of its host", async (t) => {
   t.same(hostFeatures('0x80000001'), ['VMMDEV_HVF_HGCM_PHYS_PAGE_LIST', 'VMMDEV_HVF_FAST_IRQ_ACK']);
   t.same(hostFeatures('what'), []);
   t.same(hostFeatures(undefined), []);
+});
+
+t.test('a guest that is named is asked before management, the host is not', async (t) => {
+  const management = new FakeBackend().management;
+  const named = (files: Record<string, string>) => {
+    const machine = machineOf(t, files);
+    return { uri: 'sim', management, machine: () => machine, close: async () => {} };
+  };
+  const device = '/sys/bus/pci/drivers/vboxguest/0000:00:04.0';
+  const files = { [`${device}/host_version`]: '7.0.14r161095\n' };
+  const inGuest = await hostVersion(named(files), { vm: 'web1' });
+  t.match(inGuest, { product: 'VirtualBox', version: '7.0.14', revision: '161095', features: [] });
+  const simulated = { product: 'vmmctl simulated host' };
+  t.match(await hostVersion(named(files), 'host'), simulated);
+  t.test('without the device management tells', async (t) => {
+    const backend = { ...named({}), machine: () => treeMachine(t.testdir(), {}) };
+    t.match(await hostVersion(backend, { vm: 'web1' }), simulated);
+  });
 });
 
 t.test('Xen tells its version', async (t) => {

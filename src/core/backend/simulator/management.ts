@@ -85,9 +85,9 @@ export class SimulatorManagement implements Management {
   async nextGuestProperty(
     vm: string,
     pattern: string,
-    { signal }: CallOptions,
+    { signal, after }: CallOptions & { after?: string | undefined },
   ): Promise<GuestPropertyChange> {
-    const { change } = await this.#call('nextGuestProperty', { vm, pattern }, signal);
+    const { change } = await this.#call('nextGuestProperty', { vm, pattern, after }, signal);
     return change as GuestPropertyChange;
   }
 

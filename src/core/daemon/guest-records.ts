@@ -1,0 +1,60 @@
+/** What the host knows of a guest, in the form of the port. */
+import type {
+  BalloonRecord,
+  GuestProperty,
+  GuestStatistics,
+  HeartbeatRecord,
+} from '../backend/port.js';
+import type { Caller } from '../simulator/node.js';
+import type { CpuStatistics } from '../simulator/vbox/device/statistics.js';
+import { flagNames } from '../simulator/vbox/services/property-flags.js';
+import type { GuestProperty as StoredProperty } from '../simulator/vbox/services/property-store.js';
+import { memoryBytes } from '../simulator/vmm/vm.js';
+import { type Domain, listedName } from '../simulator/world.js';
+
+export const MIB = 2 ** 20;
+
+export function balloonRecord({ vm, vbox }: Domain, caller: Caller): BalloonRecord {
+  const { targetChunks, actualChunks } = vbox.device.balloon;
+  return {
+    vm: listedName(vm, caller),
+    memory: memoryBytes(vm),
+    target: targetChunks * MIB,
+    actual: actualChunks * MIB,
+    unit: MIB,
+    guestStats: guestStatistics(vbox.device.statistics),
+  };
+}
+
+export function heartbeatRecord({ vm, vbox }: Domain, caller: Caller): HeartbeatRecord {
+  const { lastBeatAtMs, ...rest } = vbox.device.heartbeat;
+  return {
+    vm: listedName(vm, caller),
+    ...rest,
+    lastBeat: lastBeatAtMs === null ? null : new Date(lastBeatAtMs).toISOString(),
+  };
+}
+
+export function propertyRecord({ name, value, timestamp, flags }: StoredProperty): GuestProperty {
+  return { name, value, timestamp: String(timestamp), flags: flagNames(flags) };
+}
+
+/** All CPUs in one: shares of time are averages, and the rest is what the first one said. */
+function guestStatistics(reports: readonly CpuStatistics[]): GuestStatistics | null {
+  const [first] = reports;
+  if (first === undefined) return null;
+  const { reportedAtMs, cpu, handles, kernelPaged, kernelNonPaged, ...shown } = first;
+  return {
+    ...shown,
+    reportedAt: new Date(reportedAtMs).toISOString(),
+    cpuUser: average(reports.map(({ cpuUser }) => cpuUser)),
+    cpuKernel: average(reports.map(({ cpuKernel }) => cpuKernel)),
+    cpuIdle: average(reports.map(({ cpuIdle }) => cpuIdle)),
+  };
+}
+
+function average(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  if (known.length === 0) return null;
+  return Math.round(known.reduce((sum, value) => sum + value, 0) / known.length);
+}

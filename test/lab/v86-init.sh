@@ -1,0 +1,31 @@
+#!/bin/busybox sh
+# The first process of a lab in v86, read by busybox' shell. Lines of the second serial port name commands, and lines
+# there say how they ended; the first port is the kernel's console.
+/bin/busybox mkdir -p /proc /sys /dev /tmp
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+
+exec 3<>/dev/ttyS1
+stty icanon -echo -opost -onlcr <&3
+
+# The lock keeps lines that are longer than a write apart.
+serve() {
+  status=0
+  sh -c "$(echo "$2" | base64 -d)" 3>&- </dev/null >/tmp/$1.out 2>/tmp/$1.err || status=$?
+  (
+    flock 9
+    echo "ended $1 $status $(base64 -w 0 </tmp/$1.out) $(base64 -w 0 </tmp/$1.err)" >&3
+  ) 9>/tmp/lock
+  rm /tmp/$1.out /tmp/$1.err
+}
+
+echo "ready $(uname -r)" >&3
+while read -r verb subject text <&3; do
+  case $verb in
+    run) serve "$subject" "$text" & ;;
+    put) echo "$text" | base64 -d >>"$subject" ;;
+  esac
+done
