@@ -29,14 +29,15 @@ async function rate(call, atOnce) {
 export async function benchRequests(record, { rounds }) {
   const { connectBackend } = await library('backend/connect.js');
   const { driverVersion, vmmDevRequest } = await library('client/vboxguest.js');
+  const { VMMDevReqHostTime } = await library('abi/vmmdev-requests.js');
   const { VMMDEV_REQUEST_TYPE } = await library('abi/vmmdev.js');
   const backend = await connectBackend('sim');
   const guest = backend.machine({ vm: 'web1' });
   const node = await guest.open('/dev/vboxguest');
-  const body = new Uint8Array(8);
+  const request = new Uint8Array(VMMDevReqHostTime.size);
   const type = VMMDEV_REQUEST_TYPE.VMMDevReq_GetHostTime;
   const calls = {
-    'VMMDev requests': () => vmmDevRequest(node, type, body),
+    'VMMDev requests': () => vmmDevRequest(node, type, request),
     'ioctls that the driver answers': () => driverVersion(node),
   };
   for (const [name, call] of Object.entries(calls)) {
@@ -64,7 +65,8 @@ function cpuMs(pid) {
 /** A thousand guests with their agents, beating every two seconds: how much of a core they take. */
 export async function benchBeats(record) {
   const { connectBackend } = await library('backend/connect.js');
-  const { createVm, destroyVms } = await library('client/vm.js');
+  const { createVm } = await library('client/vm.js');
+  const { destroyVms } = await library('client/vm-destroy.js');
   const { simulatorStatus } = await library('backend/simulator/control.js');
   const backend = await connectBackend('sim');
   const names = Array.from({ length: VMS }, (_, i) => `beat${i}`);

@@ -254,7 +254,8 @@ const library = (path) => import(join(root, 'build/src/core', path));
 
 async function benchVms() {
   const { connectBackend } = await library('backend/connect.js');
-  const { createVm, destroyVms, listVms } = await library('client/vm.js');
+  const { createVm, listVms } = await library('client/vm.js');
+  const { destroyVms } = await library('client/vm-destroy.js');
   const backend = await connectBackend('sim');
   const names = Array.from({ length: MANY }, (_, i) => `bench${i}`);
   const created = await timed(async () => {
