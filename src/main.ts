@@ -4,7 +4,14 @@
  */
 import { dirname } from 'node:path';
 import { type CommandClass, execute, type Invocation, wantsTrace } from './cli/command.js';
-import { exitStatus, isCodedError, renderError, STATUS, StatusError } from './cli/errors.js';
+import {
+  exitStatus,
+  isCodedError,
+  renderError,
+  STATUS,
+  StatusError,
+  UsageError,
+} from './cli/errors.js';
 import { endOfFlags, fastParse } from './cli/fast-parse.js';
 import {
   commandWords,
@@ -12,6 +19,7 @@ import {
   findCommand,
   findTopic,
   unknownCommand,
+  wordBehind,
 } from './cli/find-command.js';
 import { grammarOf, splitRest, wordsOf } from './cli/grammar.js';
 import { die, Interrupts } from './cli/interrupts.js';
@@ -134,9 +142,25 @@ async function withoutCommand(
 ): Promise<number> {
   const words = commandWords(argv);
   if (words.length === 0 && (argv.length === 0 || help)) await invocation.showHelp([]);
-  else if (findTopic(VISIBLE_IDS, words)) await invocation.showHelp(words);
+  else if (findTopic(VISIBLE_IDS, words)) await showTopic(words, help, argv, invocation);
   else throw unknownCommand(VISIBLE_IDS, words.length > 0 ? words : argv);
   return STATUS.done;
+}
+
+/** Not where a command was meant, and a script would take the help for its output. */
+async function showTopic(
+  words: readonly string[],
+  help: boolean,
+  argv: readonly string[],
+  invocation: Invocation,
+): Promise<void> {
+  const stray = help ? undefined : wordBehind(argv);
+  if (stray === undefined) return invocation.showHelp(words);
+  const topic = words.join(' ');
+  throw new UsageError(
+    `'${stray}' stands where a command of '${topic}' is expected`,
+    `see 'vmmctl ${topic} --help'`,
+  );
 }
 
 function makeInvocation({ io, interrupts, places, connect }: Surroundings): Invocation {

@@ -31,6 +31,12 @@ export function commandWords(argv: readonly string[]): string[] {
   return leadingWords(splitLeadingFlags(argv).rest);
 }
 
+/** What stands behind those words; undefined when nothing does. */
+export function wordBehind(argv: readonly string[]): string | undefined {
+  const { rest } = splitLeadingFlags(argv);
+  return rest[leadingWords(rest).length];
+}
+
 /** The topic that the words name, such as `vsock`, if commands stand below it. */
 export function findTopic(ids: readonly string[], words: readonly string[]): string | undefined {
   const topic = words.join(':');

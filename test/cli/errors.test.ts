@@ -47,6 +47,16 @@ t.test('an error is one line and a hint', async (t) => {
     render(new SystemError('ENOENT', { message: 'no', cause: new SystemError('EINVAL') })),
     'vmmctl: list: no (ENOENT, from EINVAL)\n',
   );
+  for (const code of ['VERR_NOT_FOUND', 'VINF_PERMISSION_DENIED', 'rc -12345']) {
+    const cause = Object.assign(new Error('x'), { code });
+    const error = new SystemError('ENOENT', { message: 'no', cause });
+    t.equal(render(error), `vmmctl: list: no (ENOENT, from ${code})\n`, 'the status of a device');
+  }
+  const other = Object.assign(new Error('x'), { code: 'ERR_\n' });
+  t.equal(
+    render(new SystemError('ENOENT', { message: 'no', cause: other })),
+    'vmmctl: list: no (ENOENT)\n',
+  );
   const node = Object.assign(new Error("ENOENT: no such file or directory, open '/x'"), {
     code: 'ENOENT',
     path: '/x',

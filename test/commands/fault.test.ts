@@ -20,6 +20,16 @@ for (const way of WAYS) {
       vm: 'web1',
       faults: ['heartbeat-stop', 'balloon-lag', 'agent-lag'],
     });
+    for (const [share, value] of [
+      ['5%', 0.05],
+      ['0.5', 0.5],
+      ['1', 1],
+      ['0%', 0],
+    ] as const) {
+      t.equal((await fault(`web1 drop-packets=${share}`)).status, 0, share);
+      t.match(backend.devices.faults.get('web1')?.at(-1), { kind: 'drop-packets', value }, share);
+    }
+    await fault('web1 --clear drop-packets');
     t.match(await fault('web1 --clear heartbeat-stop'), { status: 0, out: '', err: '' });
     t.match(backend.devices.faults.get('web1'), [{ kind: 'balloon-lag' }, { kind: 'agent-lag' }]);
     t.same(JSON.parse((await fault('--clear web1 --json')).out), { vm: 'web1', faults: [] });
@@ -37,6 +47,11 @@ for (const way of WAYS) {
       'web1 agent-lag=5',
       'web1 agent-stop=5s',
       'web1 constructor',
+      'web1 drop-packets',
+      'web1 drop-packets=101%',
+      'web1 drop-packets=2',
+      'web1 drop-packets=-1',
+      'web1 drop-packets=1s',
       'web1 agent-stop --for 5',
       'web1 --clear x',
       'web1 agent-stop --clear --for 1s',

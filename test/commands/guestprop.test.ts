@@ -74,6 +74,8 @@ for (const way of WAYS) {
         '',
       ].join('\n'),
     );
+    const terminal = await runLine(line('guestprop list --vm web1'), { way, backend, tty: true });
+    t.match(terminal.out, /\/config\/role +primary +0s ago +-\n/);
     t.equal((await run('guestprop list --vm web1 -q')).out, '/config/role\n/evil\n');
     t.match((await run('guestprop list --vm web1 --no-header')).out, /^\/config/);
     t.same(JSON.parse((await run('guestprop list * --vm web1 --json')).out), [ROLE, EVIL]);

@@ -59,6 +59,19 @@ t.test('help is about topics too, and about nothing unknown', async (t) => {
   });
 });
 
+t.test('a topic with something behind it is a mistake, and no help', async (t) => {
+  for (const line of [
+    'guestprop --vm web1 get /x',
+    'vsock web1:22',
+    'sim --json',
+    '-q sim -- start',
+  ]) {
+    const ran = await runLine(line.split(' '));
+    t.match(ran, { status: 2, out: '', err: /stands where a command of '\w+' is expected/ }, line);
+  }
+  t.match(vmmctl('sim', '-q', '--help'), { status: 0, stdout: /sim restart/ });
+});
+
 t.test('--version names vmmctl, Node and the platform in one line', async (t) => {
   for (const flag of ['--version', '-V']) {
     t.match((await runLine([flag])).out, /^vmmctl\/\d+\.\d+\.\d+ \w+-\w+ node-v\d+\.\d+\.\d+\n$/);

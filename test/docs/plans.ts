@@ -163,7 +163,7 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl --in web1 guestprop get /VirtualBox/HostInfo/VBoxVer': { out: /^\d+\.\d+/ },
   'vmmctl --in web1 guestprop get /config/role': {
     before: ['vmmctl guestprop set --vm web1 /config/role primary'],
-    out: /^primary$/,
+    out: /^primary$/m,
   },
   'vmmctl guestprop list --vm web1': { out: /\/VirtualBox\/GuestAdd\/Version/ },
   "vmmctl --in web1 guestprop list '/VirtualBox/HostInfo/*'": { out: /HostInfo\/VBoxVer/ },

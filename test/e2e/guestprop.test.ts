@@ -145,6 +145,17 @@ t.test('guest properties are shared by a guest and its host', async (t) => {
     t.match(await run('host', 'get', '/goes'), { status: 3 });
   });
 
+  await t.test('the host is the one that its device tells of', async (t) => {
+    const told = await host.json<{ product: string; version: string; revision: string }>([
+      ...['host-version', '--in', 'web1'],
+    ]);
+    t.equal(told.product, 'VirtualBox');
+    const property = (name: string) =>
+      json<Property>('guest', 'get', `/VirtualBox/HostInfo/${name}`);
+    t.equal((await property('VBoxVer')).value, told.version);
+    t.equal((await property('VBoxRev')).value, told.revision);
+  });
+
   await t.test('a VM that there is not', async (t) => {
     const missing = await host.run(['guestprop', 'list', '--vm', 'web2']);
     t.match(missing, { status: 3, stderr: /no VM 'web2'.*\nhint: did you mean 'web1'/ });

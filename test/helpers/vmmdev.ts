@@ -70,7 +70,11 @@ export class Rig implements DevicePlatform {
   /** Time passes, deadline by deadline. */
   pass(ms: number): void {
     const endMs = this.clock.monotonicMs() + ms;
-    for (let at = this.deadlines.next(); at !== undefined && at <= endMs; at = this.deadlines.next()) {
+    for (
+      let at = this.deadlines.next();
+      at !== undefined && at <= endMs;
+      at = this.deadlines.next()
+    ) {
       this.clock.advance(Math.max(0, at - this.clock.monotonicMs()));
       this.deadlines.expire(at);
     }
@@ -97,7 +101,11 @@ export class Rig implements DevicePlatform {
   }
 
   /** Sends bytes with a right header before them; what it was asked at is given back. */
-  send(type: number, bytes: Uint8Array, header: { size?: number; version?: number } = {}): Answered {
+  send(
+    type: number,
+    bytes: Uint8Array,
+    header: { size?: number; version?: number } = {},
+  ): Answered {
     const answered = this.submit(type, bytes, header);
     this.memory.release(answered.address);
     return answered;

@@ -1,51 +1,68 @@
 import t from 'tap';
-import { bootV86, requireV86, i386Program } from './v86.js';
-import { attachVmmDev, RealTime, type LabVmmDev } from './v86-vmmdev.js';
-import { GuestNode } from './v86-node.js';
-import { EchoService } from '../../src/core/simulator/vbox/services/echo.js';
-import { GuestPropertyService } from '../../src/core/simulator/vbox/services/guest-properties.js';
-import { driverVersion, checkBalloon } from '../../src/core/client/vboxguest.js';
-import { changeFilter, waitForEvents } from '../../src/core/client/vmmdev-events.js';
-import * as hgcm from '../../src/core/client/hgcm.js';
-t.test('smoke', async (t) => {
+import { SystemError } from '../../src/core/abi/errno.js';
+import type { DeviceNode } from '../../src/core/backend/port.js';
+import { requireV86 } from './v86.js';
+import {
+  type CallCase,
+  connectCases,
+  headerCases,
+  hgcmCases,
+  logCases,
+  numberCases,
+  requestCases,
+  sizeCases,
+} from './vboxguest-calls.js';
+import { bootLabGuest, simulatedGuest, type VboxGuest } from './vboxguest-guests.js';
+
+async function outcome(node: DeviceNode, test: CallCase): Promise<string> {
+  const pointers = (test.pointers ?? []).map(({ at, to }) => ({ at, to: to.slice() }));
+  const memory = () => pointers.map(({ to }) => Buffer.from(to).toString('hex')).join(' ');
+  try {
+    const { data } = await node.ioctl(test.request, test.argument, { pointers });
+    const answer = test.argument.slice();
+    answer.set(data.subarray(0, answer.length));
+    for (const { at } of pointers) answer.fill(0, at, at + 4);
+    if (test.differs) answer.fill(0, ...test.differs);
+    return `ok ${Buffer.from(answer).toString('hex')} ${memory()}`;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return `${error.code} ${memory()}`;
+  }
+}
+
+t.setTimeout(280000);
+t.test('the simulated driver answers as the real one', async (t) => {
   if (!requireV86(t)) return;
-  const time = new RealTime();
-  t.teardown(() => time.stop());
-  let vmm!: LabVmmDev;
-  const t0 = performance.now();
-  const echo = new EchoService(time);
-  const props = new GuestPropertyService({ clock: time.clock });
-  const lab = await bootV86(t, { modules: ['vboxguest'], files: [i386Program('vbox-ioctl')], attach: (m) => { vmm = attachVmmDev(m, { time, services: new Map<string, any>([['VmmctlEcho', echo], ['VBoxGuestPropSvc', props]]) }); } });
-  const say = (...x: unknown[]) => console.log(Math.round(performance.now() - t0), ...x);
-  say('boot', lab.release);
-  await lab.output('insmod /vboxguest.ko');
-  const node = await GuestNode.open(lab, '/dev/vboxguest');
-  say('open');
-  say(await driverVersion(node));
-  say(await checkBalloon(node));
-  vmm.device.setBalloonTarget(5);
-  await changeFilter(node, 0x44, 0);
-  say('filter', vmm.device.events);
-  await new Promise((r) => setTimeout(r, 3000));
-  say(await checkBalloon(node), vmm.device.balloon, vmm.requests.slice(-14));
-  vmm.device.raiseEvents(4);
-  say(await waitForEvents(node, 4, { timeoutMs: 5000 }));
-  say(await waitForEvents(node, 4, { timeoutMs: 500 }).catch((e) => e.code));
-  const w = waitForEvents(node, 4);
-  setTimeout(() => vmm.device.raiseEvents(4), 1000);
-  say(await w);
-  const ac = new AbortController();
-  setTimeout(() => ac.abort(), 1000);
-  say(await waitForEvents(node, 4, { signal: ac.signal }).catch((e) => e.code));
-  const c = await hgcm.hgcmConnect(node, 'VmmctlEcho').catch((e) => e);
-  say(c);
-  const data = new Uint8Array(20000).map((_, i) => i * 7 + (i >> 8));
-  const r = await hgcm.hgcmCall(node, c, 1, [{ type: 'u32', value: 7 }, { type: 'in', data }, { type: 'u32', value: 0 }, { type: 'out', data: new Uint8Array(20000) }]).catch((e) => e);
-  say(r.status, r.parameters?.map((p: any) => p.data ? Buffer.compare(p.data, data) : p.value), r);
-  say(vmm.device.heartbeat);
-  await node.close();
-  say(await lab.output('cat /proc/interrupts | grep vbox; dmesg | tail -5; uptime; free'));
-  say(vmm.log, vmm.device.hgcm);
-  await lab.output('rmmod vboxguest');
-  say(vmm.device.heartbeat, vmm.requests.slice(-10));
+  const real = await bootLabGuest(t);
+  await real.lab.output('insmod /vboxguest.ko');
+  const simulated = simulatedGuest(t);
+  const groups = {
+    connectCases,
+    hgcmCases,
+    sizeCases,
+    headerCases,
+    numberCases,
+    requestCases,
+    logCases,
+  };
+  for (const path of ['/dev/vboxguest', '/dev/vboxuser']) {
+    const nodes = await Promise.all([real.open(path), simulated.open(path)]);
+    for (const [name, cases] of Object.entries(groups)) {
+      const t0 = performance.now();
+      for (const test of cases()) {
+        const [expected, found] = await Promise.all(nodes.map((node) => outcome(node, test)));
+        if (expected !== found)
+          console.log(
+            `DIFF ${path} ${test.title}\n  real ${expected?.slice(0, 200)}\n  sim  ${found?.slice(0, 200)}`,
+          );
+      }
+      console.log(path, name, cases().length, Math.round(performance.now() - t0));
+    }
+    for (const node of nodes) await node.close();
+  }
+  console.log(real.log.length, simulated.log.length);
+  const a = real.log.filter((x) => !simulated.log.includes(x)),
+    b = simulated.log.filter((x) => !real.log.includes(x));
+  console.log('only real', a, 'only sim', b);
+  console.log(real.lab.console.slice(-6000));
 });

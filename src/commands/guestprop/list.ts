@@ -4,15 +4,18 @@ import { flag, optionalArg } from '../../cli/flags.js';
 import { type Column, renderRow } from '../../cli/view/table.js';
 import type { GuestProperty } from '../../core/backend/port.js';
 import { propertiesOf, SIDE_FLAGS } from './side.js';
-import { flagsText, timeText } from './words.js';
+import { ageText, flagsText, timeText } from './words.js';
 
 const NAME: Column<GuestProperty> = { name: 'name', text: ({ name }) => name };
-const COLUMNS: readonly Column<GuestProperty>[] = [
-  NAME,
-  { name: 'value', text: ({ value }) => value },
-  { name: 'timestamp', text: ({ timestamp }) => timeText(timestamp) },
-  { name: 'flags', text: flagsText },
-];
+
+function columns(time: (timestamp: string) => string): Column<GuestProperty>[] {
+  return [
+    NAME,
+    { name: 'value', text: ({ value }) => value },
+    { name: 'timestamp', text: ({ timestamp }) => time(timestamp) },
+    { name: 'flags', text: flagsText },
+  ];
+}
 
 export default class GuestpropList extends VmmctlCommand<typeof GuestpropList> {
   static override summary = 'list guest properties';
@@ -43,6 +46,8 @@ export default class GuestpropList extends VmmctlCommand<typeof GuestpropList> {
     if (this.flags.json) return this.json(found);
     if (this.flags.quiet)
       return this.out(found.map((each) => `${renderRow(each, [NAME])}\n`).join(''));
-    await this.table(found, COLUMNS, { header: !this.flags['no-header'] });
+    // A whole time would leave little room for names.
+    const time = this.io.isTty.stdout ? (text: string) => ageText(text, this.io.now()) : timeText;
+    await this.table(found, columns(time), { header: !this.flags['no-header'] });
   }
 }

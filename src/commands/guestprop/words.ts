@@ -1,6 +1,6 @@
 /** What the commands about guest properties read and show: flags, times. */
 import { UsageError } from '../../cli/errors.js';
-import { parseWords } from '../../cli/parse.js';
+import { formatAge, parseWords } from '../../cli/parse.js';
 import { didYouMean } from '../../cli/suggest.js';
 import { GUEST_PROP_F } from '../../core/abi/guest-prop.js';
 import type { GuestProperty } from '../../core/backend/port.js';
@@ -27,9 +27,19 @@ function propertyFlag(text: string): string {
 
 /** Nanoseconds since 1970 as ISO 8601 with milliseconds; a dash for what is no time. */
 export function timeText(timestamp: string): string {
-  // As many digits as nanoseconds of a year that Date knows.
-  if (!/^\d{1,19}$/.test(timestamp)) return NONE;
-  return new Date(Number(BigInt(timestamp) / NS_PER_MS)).toISOString();
+  const ms = milliseconds(timestamp);
+  return ms === undefined ? NONE : new Date(ms).toISOString();
+}
+
+/** How long ago that was, `5m ago`; a dash for what is no time. */
+export function ageText(timestamp: string, now: number): string {
+  const ms = milliseconds(timestamp);
+  return ms === undefined ? NONE : `${formatAge(now - ms)} ago`;
+}
+
+/** With as many digits as nanoseconds of a year that Date knows. */
+function milliseconds(timestamp: string): number | undefined {
+  return /^\d{1,19}$/.test(timestamp) ? Number(BigInt(timestamp) / NS_PER_MS) : undefined;
 }
 
 export function flagsText({ flags }: Pick<GuestProperty, 'flags'>): string {

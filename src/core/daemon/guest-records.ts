@@ -45,8 +45,8 @@ function guestStatistics(reports: readonly CpuStatistics[]): GuestStatistics | n
   if (first === undefined) return null;
   const { reportedAtMs, cpu, handles, kernelPaged, kernelNonPaged, ...shown } = first;
   return {
-    ...shown,
     reportedAt: new Date(reportedAtMs).toISOString(),
+    ...shown,
     cpuUser: average(reports.map(({ cpuUser }) => cpuUser)),
     cpuKernel: average(reports.map(({ cpuKernel }) => cpuKernel)),
     cpuIdle: average(reports.map(({ cpuIdle }) => cpuIdle)),

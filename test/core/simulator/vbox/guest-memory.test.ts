@@ -100,15 +100,18 @@ t.test('the balloon-refuse fault leaves allocate alone', async (t) => {
   t.type(memory.allocatePage(), 'number');
 });
 
-t.test('the kernel holds a sixteenth, 64 MiB at most, so that a balloon of 90 % fits', async (t) => {
-  for (const mib of [64, 256, 1024, 16384]) {
-    const memory = memoryOf(mib * MIB);
-    t.ok(memory.free >= (mib * MIB * 9) / 10, `${mib} MiB`);
-    t.ok(memory.free < mib * MIB);
-  }
-  t.equal(memoryOf(0).free, 0);
-  t.equal(memoryOf(0).allocatePage(), undefined);
-});
+t.test(
+  'the kernel holds a sixteenth, 64 MiB at most, so that a balloon of 90 % fits',
+  async (t) => {
+    for (const mib of [64, 256, 1024, 16384]) {
+      const memory = memoryOf(mib * MIB);
+      t.ok(memory.free >= (mib * MIB * 9) / 10, `${mib} MiB`);
+      t.ok(memory.free < mib * MIB);
+    }
+    t.equal(memoryOf(0).free, 0);
+    t.equal(memoryOf(0).allocatePage(), undefined);
+  },
+);
 
 t.test('memory that the VM gets later can be had', async (t) => {
   let size = 0;
@@ -134,7 +137,10 @@ t.test('a balloon of a million pages is one run', async (t) => {
 
 t.test('random calls never hand out what somebody has', async () => {
   const step = fc.oneof(
-    fc.record({ kind: fc.constant('allocate' as const), bytes: fc.integer({ min: 1, max: 40000 }) }),
+    fc.record({
+      kind: fc.constant('allocate' as const),
+      bytes: fc.integer({ min: 1, max: 40000 }),
+    }),
     fc.record({ kind: fc.constant('page' as const) }),
     fc.record({ kind: fc.constant('release' as const), at: fc.nat() }),
   );

@@ -52,18 +52,21 @@ t.test('a new target raises the event, and is what the guest reads', async (t) =
   t.same(rig.device.balloon, { targetChunks: 20, actualChunks: 0 });
 });
 
-t.test('a target is compared with the last one that the guest read, not the last one set', async (t) => {
-  const rig = new Rig();
-  rig.device.setBalloonTarget(10);
-  read(rig);
-  rig.device.readFastIrqAck();
-  rig.device.setBalloonTarget(20);
-  rig.device.setBalloonTarget(10);
-  t.equal(rig.device.balloon.targetChunks, 20);
-  t.equal(read(rig).wanted, 20);
-  rig.device.setBalloonTarget(10);
-  t.equal(rig.device.balloon.targetChunks, 10);
-});
+t.test(
+  'a target is compared with the last one that the guest read, not the last one set',
+  async (t) => {
+    const rig = new Rig();
+    rig.device.setBalloonTarget(10);
+    read(rig);
+    rig.device.readFastIrqAck();
+    rig.device.setBalloonTarget(20);
+    rig.device.setBalloonTarget(10);
+    t.equal(rig.device.balloon.targetChunks, 20);
+    t.equal(read(rig).wanted, 20);
+    rig.device.setBalloonTarget(10);
+    t.equal(rig.device.balloon.targetChunks, 10);
+  },
+);
 
 t.test('request 111: only with the event in event_ack it counts as read', async (t) => {
   const rig = new Rig();

@@ -43,18 +43,21 @@ t.test('an event that the filter lets through interrupts, another one waits', as
   t.same(rig.device.events, { pending: BALLOON | RESTORED, filter: BALLOON });
 });
 
-t.test('request 41: gives what passes the filter, clears that, and lowers the interrupt', async (t) => {
-  const rig = new Rig();
-  filter(rig, BALLOON | HOTPLUG);
-  rig.device.raiseEvents(BALLOON | HOTPLUG | RESTORED);
-  t.equal(acknowledge(rig), BALLOON | HOTPLUG);
-  t.notOk(rig.interrupt);
-  t.equal(haveEvents(rig), 0);
-  t.equal(acknowledge(rig), 0);
-  filter(rig, RESTORED);
-  t.ok(rig.interrupt, 'what waited comes when the filter lets it through');
-  t.equal(acknowledge(rig), RESTORED);
-});
+t.test(
+  'request 41: gives what passes the filter, clears that, and lowers the interrupt',
+  async (t) => {
+    const rig = new Rig();
+    filter(rig, BALLOON | HOTPLUG);
+    rig.device.raiseEvents(BALLOON | HOTPLUG | RESTORED);
+    t.equal(acknowledge(rig), BALLOON | HOTPLUG);
+    t.notOk(rig.interrupt);
+    t.equal(haveEvents(rig), 0);
+    t.equal(acknowledge(rig), 0);
+    filter(rig, RESTORED);
+    t.ok(rig.interrupt, 'what waited comes when the filter lets it through');
+    t.equal(acknowledge(rig), RESTORED);
+  },
+);
 
 t.test('the fast acknowledge does the same in one access', async (t) => {
   const rig = new Rig();
@@ -85,16 +88,19 @@ t.test('the interrupt rises once while events wait', async (t) => {
   t.ok(rig.interrupt);
 });
 
-t.test('request 42: while events wait the new filter counts from the next acknowledge', async (t) => {
-  const rig = new Rig();
-  filter(rig, BALLOON);
-  rig.device.raiseEvents(BALLOON | HOTPLUG);
-  filter(rig, HOTPLUG);
-  filter(rig, 0, BALLOON);
-  t.equal(rig.device.events.filter, BALLOON);
-  t.equal(acknowledge(rig), HOTPLUG, 'the acknowledge has the new one already');
-  t.same(rig.device.events, { pending: BALLOON, filter: HOTPLUG });
-});
+t.test(
+  'request 42: while events wait the new filter counts from the next acknowledge',
+  async (t) => {
+    const rig = new Rig();
+    filter(rig, BALLOON);
+    rig.device.raiseEvents(BALLOON | HOTPLUG);
+    filter(rig, HOTPLUG);
+    filter(rig, 0, BALLOON);
+    t.equal(rig.device.events.filter, BALLOON);
+    t.equal(acknowledge(rig), HOTPLUG, 'the acknowledge has the new one already');
+    t.same(rig.device.events, { pending: BALLOON, filter: HOTPLUG });
+  },
+);
 
 t.test("request 42: the HGCM bit can't be cleared", async (t) => {
   const rig = new Rig();

@@ -94,9 +94,7 @@ t.test('request 50: is logged when it says something new', async (t) => {
 t.test('request 58: is logged and kept', async (t) => {
   const rig = new Rig({ reported: false });
   t.equal(additions(rig, '6.0.0', '6.0.0'), VINF_SUCCESS);
-  t.same(rig.lines, [
-    "VMMDev: Guest Additions information report: Version 6.0.0 r127566 '6.0.0'",
-  ]);
+  t.same(rig.lines, ["VMMDev: Guest Additions information report: Version 6.0.0 r127566 '6.0.0'"]);
   t.same(rig.device.guest.additions, {
     major: 6,
     minor: 0,
@@ -212,28 +210,31 @@ t.test('the run level follows the facilities', async (t) => {
   t.same(levels, [0, 1, 2, 3]);
 });
 
-t.test('requests 55 and 56: capabilities are a mask, and the old request can do graphics', async (t) => {
-  const rig = new Rig();
-  const masks = (u32OrMask: number, u32NotMask: number) =>
-    rig.ask('VMMDevReq_SetGuestCapabilities', VMMDevReqGuestCapabilities2, {
-      u32OrMask,
-      u32NotMask,
-    }).rc;
-  t.equal(masks(0, 0xffffffff), VINF_SUCCESS);
-  t.equal(masks(3, 2), VINF_SUCCESS);
-  t.equal(rig.device.guest.capabilities, 1);
-  const caps = (value: number) =>
-    rig.ask('VMMDevReq_ReportGuestCapabilities', VMMDevReqGuestCapabilities, { caps: value }).rc;
-  t.equal(caps(2), VINF_SUCCESS);
-  t.equal(caps(2), VINF_SUCCESS);
-  t.equal(rig.device.guest.capabilities, 6);
-  const text = 'VMMDev: Guest Additions capability report';
-  t.same(rig.lines, [
-    `${text}: (0x0 -> 0x0) seamless: no, hostWindowMapping: no, graphics: no`,
-    `${text}: (0x0 -> 0x1) seamless: yes, hostWindowMapping: no, graphics: no`,
-    `${text} (legacy): (0x6) seamless: no, hostWindowMapping: yes, graphics: yes`,
-  ]);
-});
+t.test(
+  'requests 55 and 56: capabilities are a mask, and the old request can do graphics',
+  async (t) => {
+    const rig = new Rig();
+    const masks = (u32OrMask: number, u32NotMask: number) =>
+      rig.ask('VMMDevReq_SetGuestCapabilities', VMMDevReqGuestCapabilities2, {
+        u32OrMask,
+        u32NotMask,
+      }).rc;
+    t.equal(masks(0, 0xffffffff), VINF_SUCCESS);
+    t.equal(masks(3, 2), VINF_SUCCESS);
+    t.equal(rig.device.guest.capabilities, 1);
+    const caps = (value: number) =>
+      rig.ask('VMMDevReq_ReportGuestCapabilities', VMMDevReqGuestCapabilities, { caps: value }).rc;
+    t.equal(caps(2), VINF_SUCCESS);
+    t.equal(caps(2), VINF_SUCCESS);
+    t.equal(rig.device.guest.capabilities, 6);
+    const text = 'VMMDev: Guest Additions capability report';
+    t.same(rig.lines, [
+      `${text}: (0x0 -> 0x0) seamless: no, hostWindowMapping: no, graphics: no`,
+      `${text}: (0x0 -> 0x1) seamless: yes, hostWindowMapping: no, graphics: no`,
+      `${text} (legacy): (0x6) seamless: no, hostWindowMapping: yes, graphics: yes`,
+    ]);
+  },
+);
 
 t.test('request 217: the session changes with a reset', async (t) => {
   const rig = new Rig();

@@ -4,8 +4,8 @@ import {
   VMMDevReqHeartbeat,
 } from '../../../../../src/core/abi/vmmdev-requests.js';
 import type { VmmDevConfig } from '../../../../../src/core/simulator/vbox/device/config.js';
-import { Rig } from '../../../../helpers/vmmdev.js';
 import { codeOf } from '../../../../helpers/vmm.js';
+import { Rig } from '../../../../helpers/vmmdev.js';
 
 const HOUR = 3_600_000;
 const SILENT =
@@ -101,14 +101,17 @@ t.test('a beat is late after the interval and a quarter of the rest', async (t) 
   t.equal(rig.device.heartbeat.state, 'beating');
 });
 
-t.test('request 220: gives the interval in nanoseconds both ways, and logs the change', async (t) => {
-  const rig = new Rig({ config: { heartbeatIntervalMs: 500 } });
-  t.equal(configure(rig, true), 500_000_000n);
-  t.same(rig.lines, ['VMMDev: Heartbeat flatline timer set to trigger after 1 000 000 000 ns']);
-  t.equal(configure(rig, false), 500_000_000n);
-  t.equal(rig.lines[1], 'VMMDev: Heartbeat checking timer has been stopped (rc=VINF_SUCCESS)');
-  t.equal(rig.device.heartbeat.state, 'off');
-});
+t.test(
+  'request 220: gives the interval in nanoseconds both ways, and logs the change',
+  async (t) => {
+    const rig = new Rig({ config: { heartbeatIntervalMs: 500 } });
+    t.equal(configure(rig, true), 500_000_000n);
+    t.same(rig.lines, ['VMMDev: Heartbeat flatline timer set to trigger after 1 000 000 000 ns']);
+    t.equal(configure(rig, false), 500_000_000n);
+    t.equal(rig.lines[1], 'VMMDev: Heartbeat checking timer has been stopped (rc=VINF_SUCCESS)');
+    t.equal(rig.device.heartbeat.state, 'off');
+  },
+);
 
 t.test('request 220: without a change says so', async (t) => {
   const rig = new Rig();

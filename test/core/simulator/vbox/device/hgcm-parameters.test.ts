@@ -87,14 +87,17 @@ t.test('a buffer goes the ways that its flags say', async (t) => {
   }
 });
 
-t.test('type 10: a list may have fewer pages than the buffer, and then the rest is zeros', async (t) => {
-  const bench = new Bench();
-  const at = bench.buffer(2);
-  t.equal(outcome(bench.turn(pageList({ size: 2 * PAGE, pages: [at] }))).result, 0);
-  const after = bench.rig.memory.read(at, 2 * PAGE);
-  t.ok(after.subarray(0, PAGE).every((byte) => byte === 0));
-  t.same(after.subarray(PAGE), counting(2 * PAGE).subarray(PAGE), 'what is beyond is left alone');
-});
+t.test(
+  'type 10: a list may have fewer pages than the buffer, and then the rest is zeros',
+  async (t) => {
+    const bench = new Bench();
+    const at = bench.buffer(2);
+    t.equal(outcome(bench.turn(pageList({ size: 2 * PAGE, pages: [at] }))).result, 0);
+    const after = bench.rig.memory.read(at, 2 * PAGE);
+    t.ok(after.subarray(0, PAGE).every((byte) => byte === 0));
+    t.same(after.subarray(PAGE), counting(2 * PAGE).subarray(PAGE), 'what is beyond is left alone');
+  },
+);
 
 t.test('type 10: a list may have more pages than the buffer', async (t) => {
   const bench = new Bench();
@@ -231,10 +234,7 @@ t.test('all buffers of a call are 128 MiB at most: NO_MEMORY', async (t) => {
   t.equal(bench.refused({ size: 128 * MIB, flags: 1, pages: [at] }), VERR_NO_MEMORY);
   t.equal(outcome(bench.turn(huge)).result, 0, 'it held nothing');
   const poor = new Bench({ config: { hgcmHeapBudget: 32 * MIB } });
-  t.equal(
-    poor.refused({ size: 33 * MIB, flags: 1, pages: [poor.buffer(1)] }),
-    VERR_NO_MEMORY,
-  );
+  t.equal(poor.refused({ size: 33 * MIB, flags: 1, pages: [poor.buffer(1)] }), VERR_NO_MEMORY);
 });
 
 t.test('two parameters may share their pages: the last one is what stays', async (t) => {

@@ -1,7 +1,7 @@
 import t from 'tap';
+import { VMMDevHGCMCancel2 } from '../../../../../src/core/abi/hgcm.js';
 import { VBOX_STATUS } from '../../../../../src/core/abi/vbox-err.js';
 import { VMMDEV_EVENT, VMMDEV_REQUEST_TYPE } from '../../../../../src/core/abi/vmmdev.js';
-import { VMMDevHGCMCancel2 } from '../../../../../src/core/abi/hgcm.js';
 import { VMMDevReportGuestInfo2 } from '../../../../../src/core/abi/vmmdev-requests.js';
 import {
   call,
@@ -32,9 +32,10 @@ const {
 } = VBOX_STATUS;
 const { VMMDEV_EVENT_HGCM: EVENT } = VMMDEV_EVENT;
 
-function rigWith(
-  options: RigOptions & { maxCalls?: number } = {},
-): { rig: Rig; service: TestService } {
+function rigWith(options: RigOptions & { maxCalls?: number } = {}): {
+  rig: Rig;
+  service: TestService;
+} {
   const service = new TestService(options.maxCalls);
   return { rig: new Rig({ services: new Map([['Test', service]]), ...options }), service };
 }

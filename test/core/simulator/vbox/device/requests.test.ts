@@ -5,7 +5,10 @@ import {
   VMMDevRequestHeader,
   vmmdevRequestName,
 } from '../../../../../src/core/abi/vmmdev.js';
-import { VMMDevReqHostVersion, VMMDevReqIdle } from '../../../../../src/core/abi/vmmdev-requests.js';
+import {
+  VMMDevReqHostVersion,
+  VMMDevReqIdle,
+} from '../../../../../src/core/abi/vmmdev-requests.js';
 import { REQUESTS } from '../../../../../src/core/simulator/vbox/device/requests.js';
 import { MIB, Rig } from '../../../../helpers/vmmdev.js';
 
