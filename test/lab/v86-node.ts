@@ -190,7 +190,8 @@ function placed(argument: Uint8Array, pointers: readonly Pointer[], address: num
 
 /** Only calls of HGCM differ between systems of 64 and of 32 bits: a parameter is 16 or 12 bytes. */
 function narrowed(request: number, argument: Uint8Array, pointers: readonly Pointer[]): SmallCall {
-  if (request !== VBG_IOCTL_HGCM_CALL_64(argument.length)) {
+  const isCall = argument.length >= CALL && argument.length < 16384;
+  if (!isCall || request !== VBG_IOCTL_HGCM_CALL_64(argument.length)) {
     return { request, argument, pointers, widen: (answer) => answer };
   }
   const count = (argument.length - CALL) / LARGE;

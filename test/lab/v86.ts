@@ -22,7 +22,7 @@ const CONSOLE_LINES_SHOWN = 20;
 const MEMORY_MIB = 128;
 /** Bytes of a line that a terminal takes, the newline included; and what a line of `put` has of them for its data. */
 const LINE_MAX = 4095;
-const PUT_BYTES = 2400;
+const PUT_BYTES = 950;
 
 /** Parts of the kernel that take seconds here, and that nobody needs: tracing, tests of ciphers, ISA cards. */
 const COMMAND_LINE = [
@@ -163,7 +163,7 @@ class BootedV86 implements V86Lab {
 
   put(path: string, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; at += PUT_BYTES) {
-      this.#send(`put ${path} ${base64(bytes.subarray(at, at + PUT_BYTES))}`);
+      this.#send(`put ${path} ${octal(bytes.subarray(at, at + PUT_BYTES))}`);
     }
   }
 
@@ -240,6 +240,11 @@ export function i386Program(name: string): Entry {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** As printf of the shell takes bytes. */
+function octal(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
 }
 
 function base64(bytes: Uint8Array): string {

@@ -371,6 +371,7 @@ t.test('inspect tells memory, its map and devices', async (t) => {
       { path: '/dev/vmm.io/web/1.bootrom', description: 'memory of a device, segment 8' },
     ],
     exports: [],
+    faults: [],
     counters: {},
   });
   await t.rejects(inspectVm(kernel, 'web'), { code: 'ENOENT', message: "no VM 'web'" });

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { VMMDEV_REQUEST_TYPE, VMMDevRequestHeader } from '../../../../../src/core/abi/vmmdev.js';
 import { REQUESTS } from '../../../../../src/core/simulator/vbox/device/requests.js';
+import type { HgcmCall } from '../../../../../src/core/simulator/vbox/hgcm-service.js';
 import {
   callBytes,
   client,
@@ -19,6 +20,7 @@ import { MIB, Rig } from '../../../../helpers/vmmdev.js';
 const PAGE = 4096;
 const RAM = 2 * MIB;
 const ARENA_PAGES = 48;
+const ARENA_SIZE = ARENA_PAGES * PAGE;
 const { VMMDevReq_HGCMCall32, VMMDevReq_HGCMCall64 } = VMMDEV_REQUEST_TYPE;
 
 /** From where to where memory may change. */
@@ -34,53 +36,57 @@ class Watched {
   });
   readonly id = client(this.rig, 'Test');
   readonly arena: number;
-  /** What requests that wait may still write. */
-  #open: Range[] = [];
+  /** What calls that wait may still write. */
+  readonly #open = new Map<HgcmCall, Range[]>();
   #before: Uint8Array;
 
   constructor() {
-    const arena = this.rig.memory.allocate(ARENA_PAGES * PAGE);
+    const arena = this.rig.memory.allocate(ARENA_SIZE);
     assert.ok(arena !== undefined);
     this.arena = arena;
-    const canaries = Uint8Array.from({ length: ARENA_PAGES * PAGE }, (_, i) => (i * 31) % 253);
-    this.rig.memory.write(arena, canaries);
-    this.#before = canaries;
+    this.#before = Uint8Array.from({ length: ARENA_SIZE }, (_, i) => (i * 31) % 253);
+    this.rig.memory.write(arena, this.#before);
   }
 
   /** The guest writes bytes somewhere and points the device to them. */
   request(address: number, bytes: Uint8Array): void {
     if (address + bytes.length <= RAM) this.rig.memory.write(address, bytes);
-    this.#before = this.rig.memory.read(this.arena, ARENA_PAGES * PAGE);
-    const allowed = mayChange(this.rig, address);
-    this.#open.push(...allowed);
-    this.rig.device.writeRequest(address);
-    this.#check(allowed);
+    const end = this.arena + ARENA_SIZE;
+    const allowed = mayChange(this.rig, address).filter(
+      ([from, to]) => from < end && to > this.arena,
+    );
+    // A disconnect ends calls that wait.
+    this.#watch([...allowed, ...[...this.#open.values()].flat()], () => {
+      this.rig.device.writeRequest(address);
+    });
+    for (const call of this.service.waiting) {
+      if (!this.#open.has(call)) this.#open.set(call, allowed);
+    }
   }
 
   complete(index: number): void {
     const [call] = this.service.waiting.splice(index % Math.max(1, this.service.waiting.length), 1);
-    this.#before = this.rig.memory.read(this.arena, ARENA_PAGES * PAGE);
-    call?.complete(0);
-    this.#check(this.#open);
+    if (call === undefined) return;
+    this.#watch(this.#open.get(call) ?? [], () => call.complete(0));
   }
 
   reset(): void {
-    this.#before = this.rig.memory.read(this.arena, ARENA_PAGES * PAGE);
-    this.rig.device.reset();
-    this.#check([]);
-    this.#open = [];
+    this.#watch([], () => this.rig.device.reset());
     this.rig.report();
   }
 
-  #check(allowed: readonly Range[]): void {
-    const now = this.rig.memory.read(this.arena, ARENA_PAGES * PAGE);
+  #watch(allowed: readonly Range[], act: () => void): void {
+    this.#before = this.rig.memory.read(this.arena, ARENA_SIZE);
+    act();
+    const now = this.rig.memory.read(this.arena, ARENA_SIZE);
     if (Buffer.compare(now, this.#before) === 0) return;
-    for (let i = 0; i < now.length; i++) {
-      if (now[i] === this.#before[i]) continue;
-      const at = this.arena + i;
-      const isAllowed = allowed.some(([start, end]) => start <= at && at < end);
-      assert.ok(isAllowed, `byte ${at} has changed, which is none of the request's`);
+    for (const [from, to] of allowed) {
+      const start = Math.max(0, from - this.arena);
+      const stop = Math.min(ARENA_SIZE, to - this.arena);
+      now.set(this.#before.subarray(start, stop), start);
     }
+    const at = now.findIndex((byte, i) => byte !== this.#before[i]);
+    assert.equal(at, -1, `byte ${at} of the arena has changed, which is none of the request's`);
   }
 }
 
@@ -263,7 +269,7 @@ function run(watched: Watched, one: Step): void {
 function portrait({ device, lines, interrupt, memory }: Rig, arena: number): string {
   const { events, balloon, statistics, heartbeat, guest, hgcm } = device;
   const seen = { events, balloon, statistics, heartbeat, guest, hgcm, lines, interrupt };
-  const contents = Buffer.from(memory.read(arena, ARENA_PAGES * PAGE)).toString('latin1');
+  const contents = Buffer.from(memory.read(arena, ARENA_SIZE)).toString('latin1');
   return JSON.stringify(seen) + contents;
 }
 

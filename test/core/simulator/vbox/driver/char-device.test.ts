@@ -84,6 +84,7 @@ const CHECKS: readonly Check[] = [
   row('size_out 1', 'EINVAL', { sizeOut: 1 }),
   row('size_out 23', 'EINVAL', { sizeOut: 23 }),
   row("a size that is not the number's", 'EINVAL', { sizeIn: 17 * MIB, length: 24 }),
+  row('a size below that of the number', 'EINVAL', { length: 32, sizeOut: 24 }, 0xc0205609),
   row('the longer size counts: size_out', 'EINVAL', { sizeOut: 32 }),
   row('more than 16 MiB', 'E2BIG', { sizeIn: 16 * MIB + 1, length: 24 }, LOG),
   row('size_out of more than 16 MiB', 'E2BIG', { sizeOut: 16 * MIB + 1, length: 24 }, LOG),

@@ -129,8 +129,10 @@ t.test('wait: a time-out is over to the millisecond', async (t) => {
 });
 
 t.test('wait: 0xffffffff has no limit, nor what is negative as an int', async (t) => {
-  const { node, advance } = startedGuest();
+  const { node, advance, deadlines } = startedGuest();
+  const before = deadlines.size;
   const calls = [0xffffffff, 0xfffffffe, 0x80000000].map((ms) => wait(node, DISPLAY, ms));
+  t.equal(deadlines.size, before, 'nothing will ever be due');
   const limited = wait(node, DISPLAY, 3_600_000);
   advance(3_600_000);
   t.strictSame(

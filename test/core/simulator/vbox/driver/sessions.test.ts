@@ -251,6 +251,8 @@ t.test('acquire: or_mask wins over not_mask', async (t) => {
   const { node, device } = startedGuest();
   acquire(node, GRAPHICS, GRAPHICS);
   t.equal(told(device, 56).at(-1)?.[0], GRAPHICS);
+  acquire(node, GRAPHICS | WINDOWS, GRAPHICS);
+  t.equal(told(device, 56).at(-1)?.[0], GRAPHICS | WINDOWS, 'also for one that is held already');
 });
 
 t.test('acquire: with flag 1 the mode changes, for as long as the driver is there', async (t) => {
