@@ -189,6 +189,17 @@ export class V86Machine {
   onPortByte(port: number, listener: (byte: number) => void): void {
     inside(this.#emulator).io.register_write(port, this, listener);
   }
+
+  /** The same for 32 bits at once. */
+  onPortWord(port: number, listener: (word: number) => void): void {
+    const unsigned = (word: number) => listener(word >>> 0);
+    inside(this.#emulator).io.register_write(port, this, undefined, undefined, unsigned);
+  }
+
+  /** A port of the machine itself that is read with 32 bits at once. */
+  givePortWord(port: number, give: () => number): void {
+    inside(this.#emulator).io.register_read(port, this, undefined, undefined, give);
+  }
 }
 
 function inside(emulator: V86): Inside['v86']['cpu'] {

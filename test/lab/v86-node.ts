@@ -17,30 +17,36 @@ import type {
   Pointer,
 } from '../../src/core/backend/port.js';
 import { within } from './machine.js';
-import type { V86Lab } from './v86.js';
+import { i386Program, type V86Lab } from './v86.js';
+import type { V86Machine } from './v86-machine.js';
 
-/** The program in test/lab/programs that the lab needs. */
-export const NODE_PROGRAM = 'vbox-ioctl';
+/** What is said to the program, by these ports; node-calls.c tells how. */
+const PORT_COUNT = 0x5e0;
+const PORT_READ = 0x5e4;
+const PORT_WRITE = 0x5e8;
+const OPEN = 1;
+const IOCTL = 2;
+const CLOSE = 3;
+const INTERRUPT = 4;
+const STARTED = 1;
+const ENDED = 2;
+/** Bytes of an argument and all that it points to, in the program. */
+const BYTES_MAX = 65536;
 
 /** How long to wait for what only takes long when it fails, milliseconds. */
-const OPEN_MS = 30_000;
 const CALL_MS = 120_000;
-/** A node may be open for that long. */
-const OPEN_FOR_MS = 600_000;
+/** A signal may come before the call that it is for; then another one is sent. */
+const INTERRUPT_MS = 100;
 
-/** Bytes of a parameter of HGCM, and where the address of a buffer is in it. */
+/** Bytes of a parameter of HGCM. */
 const SMALL = HGCMFunctionParameter32.size;
 const LARGE = HGCMFunctionParameter64.size;
 const CALL = vbg_ioctl_hgcm_call.size;
-/** What an argument points to is aligned to this. */
 const ALIGNMENT = 8;
 
-interface Call {
-  /** Inside the lab. */
-  process?: number;
-  readonly signal: AbortSignal | undefined;
-  ended(result: number, bytes: Buffer): void;
-  failed(error: unknown): void;
+interface Answer {
+  result: number;
+  bytes: Buffer;
 }
 
 /** A call as the lab's system, which has 32 bits, takes it. */
@@ -52,51 +58,125 @@ interface SmallCall {
   widen(answer: Uint8Array): Uint8Array;
 }
 
-let nodes = 0;
+/** The program that opens nodes and makes calls in the lab. */
+export class NodeProgram {
+  readonly #messages: Uint32Array[] = [];
+  readonly #waiting = new Map<number, (answer: Answer) => void>();
+  /** Words of the message that is being read, and of the answer that is being written. */
+  #read = 0;
+  readonly #answer: number[] = [];
+  #count = 0;
+
+  static readonly file = () => i386Program('node-calls');
+
+  constructor(machine: V86Machine) {
+    machine.givePortWord(PORT_COUNT, () => this.#messages[0]?.length ?? 0);
+    machine.givePortWord(PORT_READ, () => this.#nextWord());
+    machine.onPortWord(PORT_WRITE, (word) => this.#written(word));
+  }
+
+  async start(lab: V86Lab): Promise<void> {
+    await lab.output('node-calls >/tmp/node-calls 2>&1 &');
+  }
+
+  /** @throws SystemError what the lab's system gives. */
+  async open(path: string): Promise<GuestNode> {
+    const { result } = await this.#send({ what: OPEN, bytes: Buffer.from(`${path}\0`) });
+    check(result, path, 'open');
+    return new GuestNode(path, {
+      ioctl: (request, bytes, relocations, signal) =>
+        this.#ioctl({ what: IOCTL, fd: result, request, bytes, relocations }, signal),
+      close: async () => {
+        const closed = await this.#send({ what: CLOSE, fd: result });
+        check(closed.result, path, 'close');
+      },
+    });
+  }
+
+  async #ioctl(message: Message, signal: AbortSignal | undefined): Promise<Answer> {
+    const ended = this.#send(message);
+    const id = this.#count;
+    let timer: NodeJS.Timeout | undefined;
+    const interrupt = () => {
+      this.#queue({ what: INTERRUPT, request: id }, 0);
+      timer = setTimeout(interrupt, INTERRUPT_MS);
+    };
+    signal?.addEventListener('abort', interrupt, { once: true });
+    try {
+      return await ended;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', interrupt);
+    }
+  }
+
+  async #send(message: Message): Promise<Answer> {
+    this.#count += 1;
+    const id = this.#count;
+    const ended = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
+    this.#queue(message, id);
+    const answer = await within(CALL_MS, ended);
+    if (answer === undefined) throw new Error(`the lab's program does not answer ${id}`);
+    return answer;
+  }
+
+  #queue({ what, fd = 0, request = 0, bytes = new Uint8Array(), relocations = [] }: Message, id: number) {
+    if (bytes.length > BYTES_MAX) throw new RangeError(`${bytes.length} bytes for a call`);
+    const padded = new Uint8Array(bytes.length + (-bytes.length & 3));
+    padded.set(bytes);
+    const head = [what, id, fd, request, bytes.length, relocations.length, ...relocations.flat()];
+    this.#messages.push(Uint32Array.from([...head, ...new Uint32Array(padded.buffer)]));
+  }
+
+  #nextWord(): number {
+    const message = this.#messages[0];
+    const word = message?.[this.#read] ?? 0;
+    this.#read += 1;
+    if (this.#read >= (message?.length ?? 0)) {
+      this.#messages.shift();
+      this.#read = 0;
+    }
+    return word;
+  }
+
+  #written(word: number): void {
+    this.#answer.push(word);
+    const [count = 0, id = 0, kind, result = 0, ...rest] = this.#answer;
+    if (this.#answer.length <= count) return;
+    this.#answer.length = 0;
+    if (kind !== ENDED) return;
+    const bytes = Buffer.from(Uint32Array.from(rest).buffer);
+    this.#waiting.get(id)?.({ result: result | 0, bytes });
+    this.#waiting.delete(id);
+  }
+}
+
+interface Message {
+  what: number;
+  fd?: number;
+  request?: number;
+  bytes?: Uint8Array;
+  /** Where in the bytes an address stands, and where in the bytes it points to. */
+  relocations?: [number, number][];
+}
+
+interface Calls {
+  ioctl(
+    request: number,
+    bytes: Uint8Array,
+    relocations: [number, number][],
+    signal: AbortSignal | undefined,
+  ): Promise<Answer>;
+  close(): Promise<void>;
+}
 
 export class GuestNode implements DeviceNode {
   readonly path: string;
-  readonly #lab: V86Lab;
-  readonly #pipe: string;
-  readonly #program: Promise<unknown>;
-  readonly #calls = new Map<number, Call>();
-  /** Of the program's memory for arguments. */
-  #address = 0;
-  #count = 0;
+  readonly #calls: Calls;
 
-  /** @throws SystemError what the lab's system gives. */
-  static async open(lab: V86Lab, path: string): Promise<GuestNode> {
-    nodes += 1;
-    const name = `node${nodes}`;
-    await lab.output(`mkfifo /tmp/${name}`);
-    let opened: (result: number) => void = () => undefined;
-    const result = new Promise<number>((resolve) => {
-      opened = resolve;
-    });
-    const node = new GuestNode(lab, path, name, opened);
-    const answer = await within(OPEN_MS, result);
-    if (answer === undefined) throw new Error(`${path}: ${NODE_PROGRAM} does not answer`);
-    check(answer, path, 'open');
-    return node;
-  }
-
-  private constructor(lab: V86Lab, path: string, name: string, opened: (result: number) => void) {
-    this.#lab = lab;
+  constructor(path: string, calls: Calls) {
     this.path = path;
-    this.#pipe = `/tmp/${name}`;
-    lab.onAnswer(name, ([verb, ...words]) => {
-      const [first = 0, second = 0] = words.map(Number);
-      if (verb === 'opened') {
-        this.#address = second >>> 0;
-        opened(first);
-      }
-      if (verb === 'started') this.#started(first, second);
-      if (verb === 'ended') this.#forget(first)?.ended(second, Buffer.from(words[2] ?? '', 'hex'));
-    });
-    const command = `${NODE_PROGRAM} ${path} ${name} <>${this.#pipe} >/dev/ttyS1`;
-    this.#program = lab.run(command, { timeoutMs: OPEN_FOR_MS });
-    // It ends with the lab at the latest, which nobody has to hear of from here.
-    this.#program.catch(() => undefined);
+    this.#calls = calls;
   }
 
   async ioctl(
@@ -106,62 +186,28 @@ export class GuestNode implements DeviceNode {
   ): Promise<IoctlResult> {
     if (typeof argument === 'number') throw new RangeError('the argument has to be in memory');
     const small = narrowed(request, argument, pointers);
-    const { bytes, places } = placed(small.argument, small.pointers, this.#address);
-    const answer = await within(CALL_MS, this.#call(small.request, bytes, signal));
-    if (answer === undefined) throw new Error(`${this.path}: no end of ioctl ${request}`);
-    const [result, after] = answer;
-    check(result, this.path, 'ioctl');
-    for (const { at, to } of places) to.set(after.subarray(at, at + to.length));
-    return { result, data: small.widen(after.subarray(0, small.argument.length)) };
+    const parts: Uint8Array[] = [small.argument];
+    const relocations: [number, number][] = [];
+    let end = small.argument.length;
+    for (const { at, to } of small.pointers) {
+      const gap = -end & (ALIGNMENT - 1);
+      relocations.push([at, end + gap]);
+      parts.push(new Uint8Array(gap), to);
+      end += gap + to.length;
+    }
+    const answer = await this.#calls.ioctl(small.request, Buffer.concat(parts), relocations, signal);
+    check(answer.result, this.path, 'ioctl');
+    small.pointers.forEach(({ to }, index) => {
+      const at = relocations[index]?.[1] ?? 0;
+      to.set(answer.bytes.subarray(at, at + to.length));
+    });
+    const data = small.widen(answer.bytes.subarray(0, small.argument.length));
+    return { result: answer.result, data };
   }
 
   /** Calls that are under way never end. */
-  async close(): Promise<void> {
-    this.#send(0, 0, new Uint8Array());
-    await this.#program;
-  }
-
-  #call(
-    request: number,
-    bytes: Uint8Array,
-    signal: AbortSignal | undefined,
-  ): Promise<[number, Buffer]> {
-    this.#count += 1;
-    const id = this.#count;
-    return new Promise((resolve, reject) => {
-      this.#calls.set(id, {
-        signal,
-        ended: (result, after) => resolve([result, after]),
-        failed: reject,
-      });
-      signal?.addEventListener('abort', () => this.#interrupt(id), { once: true });
-      this.#send(request, id, bytes);
-    });
-  }
-
-  #send(request: number, id: number, bytes: Uint8Array): void {
-    this.#lab.put(this.#pipe, Buffer.concat([words(request, id, bytes.length), bytes]));
-  }
-
-  #started(id: number, process: number): void {
-    const call = this.#calls.get(id);
-    if (call === undefined) return;
-    call.process = process;
-    if (call.signal?.aborted) this.#interrupt(id);
-  }
-
-  /** Again and again, since the first signal may come before the call. */
-  #interrupt(id: number): void {
-    const call = this.#calls.get(id);
-    if (call?.process === undefined) return;
-    const kill = `while kill -USR1 ${call.process}; do sleep 0.1; done`;
-    this.#lab.run(kill).catch((error) => call.failed(error));
-  }
-
-  #forget(id: number): Call | undefined {
-    const call = this.#calls.get(id);
-    this.#calls.delete(id);
-    return call;
+  close(): Promise<void> {
+    return this.#calls.close();
   }
 }
 
@@ -170,22 +216,6 @@ function check(result: number, path: string, syscall: string): void {
   const code = codeOf(-result, 'linux');
   if (code === undefined) throw new Error(`${path}: ${syscall} gives error ${-result}`);
   throw new SystemError(code, { path, syscall });
-}
-
-/** An argument and what it points to in one piece of memory that begins at an address. */
-function placed(argument: Uint8Array, pointers: readonly Pointer[], address: number) {
-  const parts: Uint8Array[] = [argument.slice()];
-  const view = new DataView(parts[0]?.buffer ?? new ArrayBuffer(0));
-  const places: { at: number; to: Uint8Array }[] = [];
-  let end = argument.length;
-  for (const { at, to } of pointers) {
-    const gap = -end & (ALIGNMENT - 1);
-    view.setUint32(at, address + end + gap, true);
-    places.push({ at: end + gap, to });
-    parts.push(new Uint8Array(gap), to);
-    end += gap + to.length;
-  }
-  return { bytes: Buffer.concat(parts), places };
 }
 
 /** Only calls of HGCM differ between systems of 64 and of 32 bits: a parameter is 16 or 12 bytes. */
@@ -227,6 +257,3 @@ function resized(items: Uint8Array, from: number, to: number): Uint8Array {
   return result;
 }
 
-function words(...values: number[]): Buffer {
-  return Buffer.from(Uint32Array.from(values).buffer);
-}

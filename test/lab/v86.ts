@@ -20,9 +20,8 @@ const COMMAND_MS = 60_000;
 const CONSOLE_LINES_SHOWN = 20;
 
 const MEMORY_MIB = 128;
-/** Bytes of a line that a terminal takes, the newline included; and what a line of `put` has of them for its data. */
+/** Bytes of a line that a terminal takes, the newline included. */
 const LINE_MAX = 4095;
-const PUT_BYTES = 950;
 
 /** Parts of the kernel that take seconds here, and that nobody needs: tracing, tests of ciphers, ISA cards. */
 const COMMAND_LINE = [
@@ -55,10 +54,6 @@ export interface V86Lab {
   run(command: string, options?: RunOptions): Promise<Finished>;
   /** The same, of a command that has to succeed; gives its output. */
   output(command: string): Promise<string>;
-  /** Writes bytes at the end of a file of the lab, or into a pipe that somebody reads. */
-  put(path: string, bytes: Uint8Array): void;
-  /** Calls back for lines that a program of the lab writes to /dev/ttyS1: `answer NAME WORD...`. */
-  onAnswer(name: string, listener: (words: string[]) => void): void;
   /** The processor stops, and with it all that the guest does; time goes on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -111,7 +106,6 @@ class BootedV86 implements V86Lab {
   readonly #machine: V86Machine;
   readonly #ready: Promise<string>;
   readonly #commands = new Map<number, Command>();
-  readonly #answers = new Map<string, (words: string[]) => void>();
   #release = '';
   #count = 0;
   #closed: Promise<void> | undefined;
@@ -123,7 +117,6 @@ class BootedV86 implements V86Lab {
         const [verb, subject = '', ...words] = line.split(' ');
         if (verb === 'ready') resolve(subject);
         if (verb === 'ended') this.#end(Number(subject), words);
-        if (verb === 'answer') this.#answers.get(subject)?.(words);
       });
     });
   }
@@ -149,7 +142,7 @@ class BootedV86 implements V86Lab {
     const finished = new Promise<Finished>((ended, failed) => {
       this.#commands.set(id, { ended, failed });
     });
-    this.#send(`run ${id} ${base64(Buffer.from(command))}`);
+    this.#send(`${id} ${Buffer.from(command).toString('base64')}`);
     const result = await within(timeoutMs, finished);
     if (result === undefined) throw this.#failure(`${command}: no end within ${timeoutMs} ms.`);
     return result;
@@ -159,16 +152,6 @@ class BootedV86 implements V86Lab {
     const { status, stdout, stderr } = await this.run(command);
     if (status !== 0) throw new Error(`${command}: status ${status}: ${stderr}`);
     return stdout.toString();
-  }
-
-  put(path: string, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += PUT_BYTES) {
-      this.#send(`put ${path} ${octal(bytes.subarray(at, at + PUT_BYTES))}`);
-    }
-  }
-
-  onAnswer(name: string, listener: (words: string[]) => void): void {
-    this.#answers.set(name, listener);
   }
 
   pause(): Promise<void> {
@@ -240,13 +223,4 @@ export function i386Program(name: string): Entry {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-/** As printf of the shell takes bytes. */
-function octal(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64');
 }

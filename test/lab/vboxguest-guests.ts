@@ -26,9 +26,9 @@ import { GuestMemory } from '../../src/core/simulator/vbox/guest-memory.js';
 import type { HgcmService } from '../../src/core/simulator/vbox/hgcm-service.js';
 import { EchoService } from '../../src/core/simulator/vbox/services/echo.js';
 import { GuestPropertyService } from '../../src/core/simulator/vbox/services/guest-properties.js';
-import { bootV86, i386Program, type V86Lab } from './v86.js';
-import { GuestNode, NODE_PROGRAM } from './v86-node.js';
-import { attachVmmDev, RealTime } from './v86-vmmdev.js';
+import { bootV86, type V86Lab } from './v86.js';
+import { NodeProgram } from './v86-node.js';
+import { attachVmmDev, type LabVmmDev, RealTime } from './v86-vmmdev.js';
 
 export const MEMORY_MIB = 128;
 
@@ -67,18 +67,21 @@ export async function bootLabGuest(t: Test): Promise<LabGuest> {
   const time = new RealTime();
   t.teardown(() => time.stop());
   const { properties, services } = hostOf(time);
-  const attached: ReturnType<typeof attachVmmDev>[] = [];
+  const attached: { vmmdev: LabVmmDev; program: NodeProgram }[] = [];
   const lab = await bootV86(t, {
     modules: ['vboxguest'],
-    files: [i386Program(NODE_PROGRAM)],
+    files: [NodeProgram.file()],
     memoryMiB: MEMORY_MIB,
     attach: (machine) => {
-      attached.push(attachVmmDev(machine, { time, services, config: CONFIG }));
+      const vmmdev = attachVmmDev(machine, { time, services, config: CONFIG });
+      attached.push({ vmmdev, program: new NodeProgram(machine) });
     },
   });
-  const [vmmdev] = attached;
-  if (vmmdev === undefined) throw new Error('there is no device');
-  return { lab, properties, ...vmmdev, open: (path) => GuestNode.open(lab, path) };
+  const [parts] = attached;
+  if (parts === undefined) throw new Error('there is no device');
+  const { vmmdev, program } = parts;
+  await program.start(lab);
+  return { lab, properties, ...vmmdev, open: (path) => program.open(path) };
 }
 
 /** The simulated driver; it has started. */

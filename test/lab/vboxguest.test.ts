@@ -50,8 +50,8 @@ t.test('the simulated driver answers as the real one', async (t) => {
     for (const [name, cases] of Object.entries(groups)) {
       const t0 = performance.now();
       for (const test of cases()) {
-        const [expected, found] = await Promise.all(nodes.map((node) => outcome(node, test)));
-        if (expected !== found)
+        const t1 = performance.now(); const [expected, found] = await Promise.all(nodes.map((node) => outcome(node, test)));
+        if (performance.now() - t1 > 100) console.log(test.title, Math.round(performance.now() - t1)); if (expected !== found)
           console.log(
             `DIFF ${path} ${test.title}\n  real ${expected?.slice(0, 200)}\n  sim  ${found?.slice(0, 200)}`,
           );

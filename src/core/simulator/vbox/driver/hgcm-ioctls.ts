@@ -1,11 +1,6 @@
 /** The ioctls of HGCM. Follows vbg_ioctl_hgcm_connect() and its neighbours in vboxguest_core.c. */
 import { type ErrorCode, errnoOf, SystemError } from '../../../abi/errno.js';
-import {
-  HGCMFunctionParameter32,
-  HGCMFunctionParameter64,
-  HGCMServiceLocation,
-  VMMDEV_MAX_HGCM_PARMS,
-} from '../../../abi/hgcm.js';
+import { HGCMServiceLocation, VMMDEV_MAX_HGCM_PARMS } from '../../../abi/hgcm.js';
 import { fromBytes, u32 } from '../../../abi/layout.js';
 import { VBOX_STATUS } from '../../../abi/vbox-err.js';
 import {
@@ -17,7 +12,8 @@ import {
 } from '../../../abi/vboxguest.js';
 import type { PendingIoctl } from '../../node.js';
 import { fail, type IoctlCall } from './call.js';
-import { HgcmParameters, narrow, widen } from './hgcm-parameters.js';
+import { FORM_32, FORM_64, type ParameterForm } from './hgcm-forms.js';
+import { HgcmParameters } from './hgcm-parameters.js';
 import { CLIENT_BUSY } from './session.js';
 
 const LOCATION_OFFSET = vbg_ioctl_hgcm_connect_in.offset('loc');
@@ -80,20 +76,6 @@ function beginRequest(
   }
   return pending;
 }
-
-/** How the parameters of one kind of programs are made those of the driver, and what has changed goes back. */
-interface ParameterForm {
-  readonly size: number;
-  widen(bytes: Uint8Array): Uint8Array;
-  narrow(wide: Uint8Array, target: Uint8Array): void;
-}
-
-const FORM_64: ParameterForm = {
-  size: HGCMFunctionParameter64.size,
-  widen: (bytes) => bytes.slice(),
-  narrow: (wide, target) => target.set(wide),
-};
-const FORM_32: ParameterForm = { size: HGCMFunctionParameter32.size, widen, narrow };
 
 export const hgcmCall64 = (call: IoctlCall) => hgcmCall(call, FORM_64);
 export const hgcmCall32 = (call: IoctlCall) => hgcmCall(call, FORM_32);

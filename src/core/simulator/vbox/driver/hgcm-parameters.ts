@@ -3,12 +3,11 @@
  * their pages. Follows hgcm_call_preprocess(), hgcm_call_init_call() and hgcm_call_copy_back_result() in
  * vboxguest_utils.c.
  *
- * All work on parameters of 64-bit programs; those of 32-bit ones are made so first, and copied back in the end.
+ * All are parameters of 64-bit programs here; hgcm-forms.ts makes those of 32-bit ones so.
  */
 import { SystemError } from '../../../abi/errno.js';
 import {
   HGCMFunctionParameter_PageList,
-  HGCMFunctionParameter32,
   HGCMFunctionParameter64,
   HGCMPageListInfo,
   VBOX_HGCM_F_PARM_DIRECTION,
@@ -21,8 +20,6 @@ import { encodeRequest } from './host-requests.js';
 import type { Vbg } from './vbg.js';
 
 const {
-  VMMDevHGCMParmType_32bit,
-  VMMDevHGCMParmType_64bit,
   VMMDevHGCMParmType_LinAddr,
   VMMDevHGCMParmType_LinAddr_In,
   VMMDevHGCMParmType_LinAddr_Out,
@@ -187,34 +184,5 @@ function writePageList(data: Uint8Array, offset: number, { type, size, address }
   const view = new DataView(data.buffer, data.byteOffset + offset + HGCMPageListInfo.size);
   for (let page = 0; page < cPages; page++) {
     view.setBigUint64(page * PAGE_ADDRESS_SIZE, BigInt(address + page * PAGE_SIZE), true);
-  }
-}
-
-/** How many bytes of a 32-bit program's parameter come back, behind its type. */
-const NARROW_SIZES = new Map<number, number>([[VMMDevHGCMParmType_64bit, 8]]);
-
-/** The parameters of a 32-bit program as those of a 64-bit one. */
-export function widen(narrow: Uint8Array): Uint8Array {
-  const count = narrow.length / HGCMFunctionParameter32.size;
-  const wide = new Uint8Array(count * HGCMFunctionParameter64.size);
-  for (let index = 0; index < count; index++) {
-    const at = index * HGCMFunctionParameter32.size;
-    const parameter = narrow.subarray(at, at + HGCMFunctionParameter32.size);
-    wide.set(parameter, index * HGCMFunctionParameter64.size);
-    const { type } = HGCMFunctionParameter32.decode(parameter);
-    const rest =
-      index * HGCMFunctionParameter64.size + HGCMFunctionParameter32.offset('linearAddr');
-    if (type === VMMDevHGCMParmType_32bit) wide.fill(0, rest, rest + 4);
-  }
-  return wide;
-}
-
-/** Writes what has changed back to the parameters of a 32-bit program: values, and sizes of buffers. */
-export function narrow(wide: Uint8Array, target: Uint8Array): void {
-  for (let at = 0, from = 0; at < target.length; at += HGCMFunctionParameter32.size) {
-    const { type } = HGCMFunctionParameter32.decode(target.subarray(at));
-    const length = NARROW_SIZES.get(type) ?? 4;
-    target.set(wide.subarray(from + SIZE_OFFSET, from + SIZE_OFFSET + length), at + SIZE_OFFSET);
-    from += HGCMFunctionParameter64.size;
   }
 }

@@ -119,6 +119,17 @@ t.test('request 42: the or-mask comes before the not-mask', async (t) => {
   t.equal(rig.device.events.filter, HOTPLUG);
 });
 
+t.test('a guest that has lost its version of the interface is not interrupted', async (t) => {
+  const rig = new Rig();
+  filter(rig, BALLOON);
+  rig.report(0x20000);
+  rig.device.raiseEvents(BALLOON);
+  t.notOk(rig.interrupt);
+  t.equal(rig.device.readFastIrqAck(), 0xffffffff);
+  rig.report();
+  t.equal(acknowledge(rig), BALLOON, 'the event has waited');
+});
+
 t.test('events that are none are EINVAL', async (t) => {
   const rig = new Rig();
   for (const mask of [0x800, 0x80000000, -1]) {

@@ -85,8 +85,9 @@ class Watched {
       const stop = Math.min(ARENA_SIZE, to - this.arena);
       now.set(this.#before.subarray(start, stop), start);
     }
+    if (Buffer.compare(now, this.#before) === 0) return;
     const at = now.findIndex((byte, i) => byte !== this.#before[i]);
-    assert.equal(at, -1, `byte ${at} of the arena has changed, which is none of the request's`);
+    assert.fail(`byte ${at} of the arena has changed, which is none of the request's`);
   }
 }
 
@@ -134,7 +135,7 @@ const place = fc.oneof(
   },
 );
 const page = fc.oneof(
-  { weight: 6, arbitrary: place.map(({ page: at, skip }) => ({ at, skip })) },
+  { weight: 30, arbitrary: place.map(({ page: at, skip }) => ({ at, skip })) },
   { weight: 1, arbitrary: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }) },
   {
     weight: 1,
@@ -152,13 +153,18 @@ interface ListRecipe {
   readonly count: number | undefined;
 }
 
+/** What makes sense most of the time: a call with one thing wrong is refused as a whole. */
+function mostly<T>(right: fc.Arbitrary<T>, wrong: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.oneof({ weight: 15, arbitrary: right }, { weight: 1, arbitrary: wrong });
+}
+
 const listRecipe: fc.Arbitrary<ListRecipe> = fc.record({
   type: fc.constantFrom(10, 10, 12, 13),
-  size: fc.oneof(fc.nat(3 * PAGE), fc.constantFrom(0, 1, PAGE, 2 * PAGE), word),
-  flags: fc.oneof(fc.constantFrom(1, 2, 3), word),
-  offset: fc.oneof(fc.constant(0), fc.nat(PAGE), fc.nat(0xffff)),
-  pages: fc.array(page, { maxLength: 5 }),
-  count: fc.option(fc.nat(0xffff), { nil: undefined, freq: 4 }),
+  size: mostly(fc.oneof(fc.nat(3 * PAGE), fc.constantFrom(0, 1, PAGE, 2 * PAGE)), word),
+  flags: mostly(fc.constantFrom(1, 2, 3), word),
+  offset: mostly(fc.oneof(fc.constant(0), fc.nat(PAGE - 1)), fc.nat(0xffff)),
+  pages: mostly(fc.array(page, { minLength: 1, maxLength: 4 }), fc.constant<Page[]>([])),
+  count: mostly<number | undefined>(fc.constant(undefined), fc.nat(0xffff)),
 });
 const plain: fc.Arbitrary<Parameter> = fc.record({
   type: fc.oneof(fc.nat(15), word),
@@ -166,8 +172,13 @@ const plain: fc.Arbitrary<Parameter> = fc.record({
   second: word,
   extra: fc.uint8Array({ maxLength: 40 }),
 });
+const number: fc.Arbitrary<Parameter> = fc.record({ type: fc.constantFrom(1, 2), first: word });
 const embedded: fc.Arbitrary<Parameter> = fc
-  .record({ flags: fc.nat(4), offset: fc.nat(300), size: fc.nat(60) })
+  .record({
+    flags: mostly(fc.constantFrom(1, 2, 3), fc.nat(255)),
+    offset: fc.integer({ min: 44, max: 250 }),
+    size: fc.nat(60),
+  })
   .map(({ flags, offset, size }) => ({
     type: 11,
     first: (flags | (offset << 8)) >>> 0,
@@ -184,9 +195,10 @@ const callRecipe = fc.record({
   count: fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: word }),
   parameters: fc.array(
     fc.oneof(
-      listRecipe.map((list) => ({ list })),
-      plain.map((parameter) => ({ parameter })),
-      embedded.map((parameter) => ({ parameter })),
+      { weight: 8, arbitrary: listRecipe.map((list) => ({ list })) },
+      { weight: 1, arbitrary: plain.map((parameter) => ({ parameter })) },
+      { weight: 4, arbitrary: embedded.map((parameter) => ({ parameter })) },
+      { weight: 4, arbitrary: number.map((parameter) => ({ parameter })) },
     ),
     { maxLength: 4 },
   ),
@@ -287,7 +299,7 @@ t.test('random requests stay in their bounds, and no other VM notices', async ()
       }
       assert.ok(watched.rig.lines.length <= 200 + 50 + 50 + 50 + 16 + 10 + 10);
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
   assert.equal(portrait(other.rig, other.arena), before);
 });

@@ -213,6 +213,14 @@ t.test('interval and time-out have their least values', async (t) => {
 });
 
 t.test('a new time-out counts from when it is set', async (t) => {
+  const short = beating();
+  beat(short);
+  short.pass(1000);
+  short.device.setHeartbeat({ timeoutMs: 2100 });
+  short.pass(2099);
+  t.not(short.device.heartbeat.state, 'flatlined');
+  short.pass(1);
+  t.equal(short.device.heartbeat.state, 'flatlined', 'before the old one would have been over');
   const rig = beating();
   beat(rig);
   rig.pass(3000);
