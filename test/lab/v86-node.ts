@@ -28,7 +28,6 @@ const OPEN = 1;
 const IOCTL = 2;
 const CLOSE = 3;
 const INTERRUPT = 4;
-const STARTED = 1;
 const ENDED = 2;
 /** Bytes of an argument and all that it points to, in the program. */
 const BYTES_MAX = 65536;
@@ -120,7 +119,10 @@ export class NodeProgram {
     return answer;
   }
 
-  #queue({ what, fd = 0, request = 0, bytes = new Uint8Array(), relocations = [] }: Message, id: number) {
+  #queue(
+    { what, fd = 0, request = 0, bytes = new Uint8Array(), relocations = [] }: Message,
+    id: number,
+  ) {
     if (bytes.length > BYTES_MAX) throw new RangeError(`${bytes.length} bytes for a call`);
     const padded = new Uint8Array(bytes.length + (-bytes.length & 3));
     padded.set(bytes);
@@ -195,7 +197,12 @@ export class GuestNode implements DeviceNode {
       parts.push(new Uint8Array(gap), to);
       end += gap + to.length;
     }
-    const answer = await this.#calls.ioctl(small.request, Buffer.concat(parts), relocations, signal);
+    const answer = await this.#calls.ioctl(
+      small.request,
+      Buffer.concat(parts),
+      relocations,
+      signal,
+    );
     check(answer.result, this.path, 'ioctl');
     small.pointers.forEach(({ to }, index) => {
       const at = relocations[index]?.[1] ?? 0;
@@ -256,4 +263,3 @@ function resized(items: Uint8Array, from: number, to: number): Uint8Array {
   }
   return result;
 }
-

@@ -1,6 +1,6 @@
 /** Requests about the guest itself, its events and the time. Source: VirtualBox' VMMDev.cpp. */
 import { VBOX_STATUS } from '../../../abi/vbox-err.js';
-import { VMMDEV_GUEST_SUPPORTS, VMMDevRequestHeader } from '../../../abi/vmmdev.js';
+import { VMMDevRequestHeader } from '../../../abi/vmmdev.js';
 import {
   VMMDEV_POWER_STATE,
   VMMDevCtlGuestFilterMask,
@@ -43,6 +43,8 @@ const POWER: Readonly<Record<number, { request: PowerRequest; text: string }>> =
   },
 };
 
+/** Bytes of the header's struct for a report on a user, which has one byte of each part, padded. */
+const USER_STATE_LEAST = VMMDevReportGuestUserState.size + 4;
 /** Bytes that each part of a report on a user may have, and the whole request. */
 const USER_STATE_LIMITS = { cbUser: 256, cbDomain: 256, cbDetails: 1024, request: 2048 } as const;
 
@@ -92,10 +94,10 @@ export const GUEST_ROWS: readonly RequestRow[] = [
     facilities.report(guestStatus),
   ),
   row('VMMDevReq_ReportGuestUserState', VMMDevReportGuestUserState, reportUserState, {
-    size: { least: 44 },
+    size: { least: USER_STATE_LEAST },
   }),
   row('VMMDevReq_ReportGuestCapabilities', VMMDevReqGuestCapabilities, ({ report }, { caps }) =>
-    report.setCapabilities(caps | VMMDEV_GUEST_SUPPORTS.VMMDEV_GUEST_SUPPORTS_GRAPHICS),
+    report.setCapabilities(caps),
   ),
   row('VMMDevReq_SetGuestCapabilities', VMMDevReqGuestCapabilities2, ({ report }, masks) =>
     report.changeCapabilities(masks.u32OrMask, masks.u32NotMask),
