@@ -225,7 +225,7 @@ export class World {
     const domain: Domain = { vm, guest, machine, vbox, faults, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
-    vbox.boot();
+    vbox.memoryChanged();
   }
 
   #applyFault(domain: Domain, kind: string, value: number | undefined): void {
@@ -236,7 +236,7 @@ export class World {
 
   #changed(vm: Vm): void {
     const domain = this.#domains.get(vm);
-    domain?.vbox.boot();
+    domain?.vbox.memoryChanged();
     if (domain !== undefined) this.#events.push({ type: 'changed', domain });
   }
 

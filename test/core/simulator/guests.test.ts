@@ -18,8 +18,9 @@ type TestWorld = ReturnType<typeof testWorld>;
 function booted(lab: TestWorld, name: string, memory = 512 * MIB): Domain {
   lab.create(name);
   allocMemseg(lab.world.host.open(`/dev/vmm/${name}`, ROOT, 'rw'), 0, BigInt(memory));
+  const domain = lab.world.domain(name, ROOT);
   lab.pass(0);
-  return lab.world.domain(name, ROOT);
+  return domain;
 }
 
 function waitsForEvents({ machine }: Domain): PendingIoctl {
@@ -61,6 +62,17 @@ t.test('a guest boots when its VM gets memory, and has its nodes and files then'
   t.equal(Buffer.from(machine.readFile(`${SYSFS}/host_features`)).toString(), '0x8000000f\n');
   t.throws(() => machine.readdir(`${SYSFS}/host_version`), { code: 'ENOTDIR' });
   t.throws(() => machine.readdir('/sys/bus/pci/drivers/other'), { code: 'ENOENT' });
+});
+
+t.test('memory that comes later is in the next statistics', async (t) => {
+  const lab = testWorld();
+  const { vbox } = booted(lab, 'web1', 64 * MIB);
+  const total = () => vbox.device.statistics[0]?.memoryTotal;
+  t.equal(total(), 64 * MIB);
+  allocMemseg(lab.world.host.open('/dev/vmm/web1', ROOT, 'rw'), 1, BigInt(64 * MIB));
+  lab.world.settle();
+  lab.pass(0);
+  t.equal(total(), 128 * MIB);
 });
 
 t.test(

@@ -50,8 +50,8 @@ export class VboxVm {
   readonly agent: GuestAgent;
   readonly #changed: () => void;
   readonly #log: (text: string) => void;
-  /** Bytes of memory with which the guest was booted last. */
-  #booted = 0;
+  /** Bytes of memory that the VM had when it was last looked at. */
+  #size = 0;
   readonly #nodes: ReadonlyMap<string, NodeDriver>;
   readonly #files: ReadonlyMap<string, () => string>;
   #heartbeat: HeartbeatSettings = {};
@@ -108,11 +108,16 @@ export class VboxVm {
     ]);
   }
 
-  /** The guest boots as soon as it has memory. */
-  boot(): void {
+  /** The guest boots as soon as it has memory; whoever makes a VM may give it in several steps. */
+  memoryChanged(): void {
     const { size } = this.memory;
-    if (this.driver.running || size === this.#booted) return;
-    this.#booted = size;
+    if (size === this.#size) return;
+    this.#size = size;
+    if (this.driver.running) this.agent.reportNow();
+    else this.#boot();
+  }
+
+  #boot(): void {
     this.driver.start();
     if (this.driver.running) this.agent.start();
     else this.#log(`guest: vboxguest does not start (${this.driver.failure})`);

@@ -42,6 +42,11 @@ export class GuestAgent implements AgentManners {
     this.#session = undefined;
   }
 
+  /** Its next statistics are due now. */
+  reportNow(): void {
+    this.#session?.askInterval();
+  }
+
   get halted(): boolean {
     return this.#halted;
   }

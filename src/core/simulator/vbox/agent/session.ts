@@ -78,7 +78,7 @@ export class AgentSession {
   mannersChanged(): void {
     const [or, not] = this.#manners.refusing ? [0, FILTER] : [FILTER, 0];
     this.#device.changeFilter(or, not, this.#expect('change the filter'));
-    this.#askInterval();
+    this.askInterval();
   }
 
   #wait(): void {
@@ -90,11 +90,12 @@ export class AgentSession {
   }
 
   #reactToEvent(): void {
-    this.#askInterval();
+    this.askInterval();
     this.#wait();
   }
 
-  #askInterval(): void {
+  /** Asks how often statistics are wanted, and begins with them. */
+  askInterval(): void {
     this.#report?.cancel();
     this.#report = undefined;
     if (this.#manners.refusing) return;
