@@ -1,10 +1,11 @@
 /**
- * A PC inside this process: the emulator v86, and a PCI bus for devices that are written in TypeScript. All that is known
- * here of v86 beyond its declarations is in `Inside`, and holds for the version that package.json names.
+ * A PC inside this process: the emulator v86, and a PCI bus for devices that are written in TypeScript. What is used
+ * of v86 beyond its declarations is in `v86-inside.ts`.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { V86 } from 'v86';
+import { inside } from './v86-inside.js';
 
 /** Firmware of Debian's package seabios. */
 export const FIRMWARE = '/usr/share/seabios/bios.bin';
@@ -51,51 +52,6 @@ export interface V86Boot {
   initramfs: Uint8Array;
   commandLine: string;
   memoryMiB: number;
-}
-
-interface Inside {
-  readonly v86: {
-    readonly cpu: {
-      /** The time-stamp counter, lower half first; it counts nanoseconds. */
-      readonly current_tsc: Uint32Array;
-      store_current_tsc(): void;
-      set_tsc(low: number, high: number): void;
-      readonly io: {
-        register_read(
-          port: number,
-          device: object,
-          r8: undefined,
-          r16: undefined,
-          r32: () => number,
-        ): void;
-        register_write(
-          port: number,
-          device: object,
-          w8?: (value: number) => void,
-          w16?: undefined,
-          w32?: (value: number) => void,
-        ): void;
-        mmap_register(
-          address: number,
-          size: number,
-          read8: (address: number) => number,
-          write8: (address: number, value: number) => void,
-        ): void;
-      };
-      readonly devices: {
-        readonly pci: {
-          register_device(device: {
-            pci_id: number;
-            pci_space: number[];
-            pci_bars: { size: number }[];
-            name: string;
-          }): void;
-          raise_irq(id: number): void;
-          lower_irq(id: number): void;
-        };
-      };
-    };
-  };
 }
 
 export class V86Machine {
@@ -213,10 +169,6 @@ export class V86Machine {
   givePortWord(port: number, give: () => number): void {
     inside(this.#emulator).io.register_read(port, this, undefined, undefined, give);
   }
-}
-
-function inside(emulator: V86): Inside['v86']['cpu'] {
-  return (emulator as unknown as Inside).v86.cpu;
 }
 
 function image(bytes: Uint8Array): { buffer: ArrayBuffer } {

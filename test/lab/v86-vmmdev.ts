@@ -17,11 +17,14 @@ import { SeededRng } from '../../src/core/simulator/rng.js';
 import type { VmmDevConfig } from '../../src/core/simulator/vbox/device/config.js';
 import { VmmDev } from '../../src/core/simulator/vbox/device/vmmdev.js';
 import type { HgcmService } from '../../src/core/simulator/vbox/hgcm-service.js';
+import type { DevicePorts, PhysicalMemory } from '../../src/core/simulator/vbox/platform.js';
 import type { V86Machine } from './v86-machine.js';
 
 /** Bytes of BAR0, and class: a system peripheral of no particular kind. */
 const PORTS = 32;
 const CLASS = 0x088000;
+/** How much of a request is kept. */
+const SEEN_BYTES = 4096;
 
 /** Time and what is due in it, as the machine outside the simulated host has them. */
 export class RealTime {
@@ -66,10 +69,34 @@ class TimedDeadlines extends Deadlines {
 
 export interface LabVmmDev {
   readonly device: VmmDev;
-  /** Numbers of the requests that the guest has made, in their order. */
-  readonly requests: readonly number[];
+  /** The requests that the guest has made, in their order, as they were before they were answered. */
+  readonly requests: readonly SeenRequest[];
   /** Lines of the host's log. */
   readonly log: readonly string[];
+}
+
+export interface SeenRequest {
+  readonly type: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The device as a driver reaches it, with a list of what is asked of it. */
+export function watchedPorts(device: VmmDev, memory: PhysicalMemory) {
+  const requests: SeenRequest[] = [];
+  const ports: DevicePorts = {
+    writeRequest: (address) => {
+      const { size, requestType } = VMMDevRequestHeader.decode(
+        memory.read(address, VMMDevRequestHeader.size),
+      );
+      const bytes = memory.read(address, Math.min(size, SEEN_BYTES));
+      requests.push({ type: requestType, bytes });
+      device.writeRequest(address);
+    },
+    readFastIrqAck: () => device.readFastIrqAck(),
+    writeLog: (byte) => device.writeLog(byte),
+    readRam: (offset, length) => device.readRam(offset, length),
+  };
+  return { ports, requests };
 }
 
 export interface LabVmmDevOptions {
@@ -81,7 +108,6 @@ export interface LabVmmDevOptions {
 /** Puts a VMMDev into a machine that does not run yet. */
 export function attachVmmDev(machine: V86Machine, options: LabVmmDevOptions): LabVmmDev {
   const { time, services = new Map(), config = {} } = options;
-  const requests: number[] = [];
   const log: string[] = [];
   const device = new VmmDev(
     {
@@ -96,22 +122,18 @@ export function attachVmmDev(machine: V86Machine, options: LabVmmDevOptions): La
     },
     config,
   );
-  const writeRequest = (address: number) => {
-    const head = machine.memory.read(address, VMMDevRequestHeader.size);
-    requests.push(VMMDevRequestHeader.decode(head).requestType);
-    device.writeRequest(address);
-  };
+  const { ports, requests } = watchedPorts(device, machine.memory);
   const setInterrupt = machine.attach({
     vendor: VBOX_PCI_VENDOR,
     device: VMMDEV_PCI_DEVICE,
     class: CLASS,
     ports: {
       size: PORTS,
-      read: new Map([[VMMDEV_PORT_OFF_REQUEST_FAST, () => device.readFastIrqAck()]]),
-      write: new Map([[VMMDEV_PORT_OFF_REQUEST, writeRequest]]),
+      read: new Map([[VMMDEV_PORT_OFF_REQUEST_FAST, () => ports.readFastIrqAck()]]),
+      write: new Map([[VMMDEV_PORT_OFF_REQUEST, (address) => ports.writeRequest(address)]]),
     },
-    memory: { size: VMMDEV_RAM_SIZE, read: (offset) => device.readRam(offset, 1)[0] ?? 0 },
+    memory: { size: VMMDEV_RAM_SIZE, read: (offset) => ports.readRam(offset, 1)[0] ?? 0 },
   });
-  machine.onPortByte(VBG_DEBUG_PORT, (byte) => device.writeLog(byte));
+  machine.onPortByte(VBG_DEBUG_PORT, (byte) => ports.writeLog(byte));
   return { device, requests, log };
 }

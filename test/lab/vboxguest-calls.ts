@@ -1,12 +1,3 @@
-/**
- * Calls of VirtualBox' driver, byte by byte: right ones, and wrong ones of each kind. They are made of two drivers, and
- * what comes of them is compared.
- */
-import {
-  HGCMServiceLocation,
-  VMMDEV_HGCM_LOC,
-  VMMDEV_HGCM_PARM_TYPE,
-} from '../../src/core/abi/hgcm.js';
 import { _IO, _IOC, _IOC_READ, _IOC_WRITE } from '../../src/core/abi/linux-ioctl.js';
 import * as abi from '../../src/core/abi/vboxguest.js';
 import { VMMDEV_REQUEST_TYPE } from '../../src/core/abi/vmmdev.js';
@@ -24,17 +15,23 @@ export interface CallCase {
 }
 
 const { VBG_IOCTL_SIZES } = abi;
-type FixedName = keyof typeof VBG_IOCTL_SIZES;
-
 const HEADER = abi.vbg_ioctl_hdr.size;
 const MAGIC = 0x56;
 const RW = _IOC_READ | _IOC_WRITE;
 const MIB = 1024 * 1024;
 
-/** Calls that would go on for ever, or change what later ones do, are right only elsewhere. */
-const FIXED = (Object.keys(VBG_IOCTL_SIZES) as FixedName[]).filter(
-  (name) => name !== 'VBG_IOCTL_INTERRUPT_ALL_WAIT_FOR_EVENTS',
-);
+/** Without the one that ends the waits of a node for good. */
+const FIXED = {
+  VBG_IOCTL_DRIVER_VERSION_INFO: abi.VBG_IOCTL_DRIVER_VERSION_INFO,
+  VBG_IOCTL_HGCM_CONNECT: abi.VBG_IOCTL_HGCM_CONNECT,
+  VBG_IOCTL_HGCM_DISCONNECT: abi.VBG_IOCTL_HGCM_DISCONNECT,
+  VBG_IOCTL_WAIT_FOR_EVENTS: abi.VBG_IOCTL_WAIT_FOR_EVENTS,
+  VBG_IOCTL_CHANGE_FILTER_MASK: abi.VBG_IOCTL_CHANGE_FILTER_MASK,
+  VBG_IOCTL_ACQUIRE_GUEST_CAPABILITIES: abi.VBG_IOCTL_ACQUIRE_GUEST_CAPABILITIES,
+  VBG_IOCTL_CHANGE_GUEST_CAPABILITIES: abi.VBG_IOCTL_CHANGE_GUEST_CAPABILITIES,
+  VBG_IOCTL_CHECK_BALLOON: abi.VBG_IOCTL_CHECK_BALLOON,
+  VBG_IOCTL_WRITE_CORE_DUMP: abi.VBG_IOCTL_WRITE_CORE_DUMP,
+} as const;
 
 function body(bytes: number): Uint8Array {
   return new Uint8Array(Math.max(0, bytes - HEADER));
@@ -42,11 +39,14 @@ function body(bytes: number): Uint8Array {
 
 /** Sizes that are right and wrong, for calls that are otherwise empty. */
 export function sizeCases(): CallCase[] {
-  return FIXED.flatMap((name) => {
-    const { in: sizeIn, out: sizeOut } = VBG_IOCTL_SIZES[name];
-    const request = abi[name];
+  return Object.entries(FIXED).flatMap(([name, request]) => {
+    const { in: sizeIn, out: sizeOut } = VBG_IOCTL_SIZES[name as keyof typeof FIXED];
     const bytes = Math.max(sizeIn, sizeOut);
-    const row = (title: string, header: Parameters<typeof argument>[1], number = request) => ({
+    const row = (
+      title: string,
+      header: Parameters<typeof argument>[1],
+      number: number = request,
+    ) => ({
       title: `${name}: ${title}`,
       request: number,
       argument: argument(body(bytes), { sizeIn, sizeOut, length: bytes + 8, ...header }),
@@ -70,7 +70,11 @@ export function sizeCases(): CallCase[] {
 export function headerCases(): CallCase[] {
   const request = abi.VBG_IOCTL_CHECK_BALLOON;
   const sizes = { sizeIn: HEADER, sizeOut: 32, length: 40 };
-  const row = (title: string, header: Parameters<typeof argument>[1], number = request) => ({
+  const row = (
+    title: string,
+    header: Parameters<typeof argument>[1],
+    number: number = request,
+  ) => ({
     title: `header: ${title}`,
     request: number,
     argument: argument([], { ...sizes, ...header }),
@@ -147,145 +151,4 @@ export function logCases(): CallCase[] {
       };
     }),
   );
-}
-
-const LOCATIONS: readonly [string, number, Uint8Array][] = [
-  ['a service', VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost_Existing, text('VmmctlEcho')],
-  ['a service of the other kind', VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost, text('VmmctlEcho')],
-  ['no kind', VMMDEV_HGCM_LOC.VMMDevHGCMLoc_Invalid, text('VmmctlEcho')],
-  ['kind 3', 3, text('VmmctlEcho')],
-  ['an unknown service', VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost_Existing, text('NoSuchService')],
-  ['an empty name', VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost_Existing, text('')],
-  [
-    'a name without an end',
-    VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost_Existing,
-    text('z'.repeat(128)),
-  ],
-];
-
-export function connectCases(): CallCase[] {
-  const connects = LOCATIONS.map(([title, type, achName]) => ({
-    title: `connect: ${title}`,
-    request: abi.VBG_IOCTL_HGCM_CONNECT,
-    argument: argument(HGCMServiceLocation.encode({ type, achName }), {
-      sizeOut: VBG_IOCTL_SIZES.VBG_IOCTL_HGCM_CONNECT.out,
-    }),
-  }));
-  const disconnects = [0, 2, 77, 0xffffffff, 2].map((client, index) => ({
-    title: `disconnect ${index}: client ${client}`,
-    request: abi.VBG_IOCTL_HGCM_DISCONNECT,
-    argument: argument([client], { sizeOut: HEADER }),
-  }));
-  return [...connects, ...disconnects];
-}
-
-const TYPE = VMMDEV_HGCM_PARM_TYPE;
-type Parameter =
-  | readonly [type: number, first: number, second: number]
-  | readonly [type: number, Uint8Array];
-
-interface CallHeader {
-  client?: number;
-  function?: number;
-  timeoutMs?: number;
-  count?: number;
-  /** Bytes less or more than the parameters have. */
-  more?: number;
-}
-
-const pattern = (bytes: number) => new Uint8Array(bytes).map((_, i) => i * 7 + (i >> 8));
-
-/** Calls of the first client, a client of the echo service, with parameters of 32 bits. */
-export function hgcmCases(): CallCase[] {
-  const value = (n: number): Parameter => [TYPE.VMMDevHGCMParmType_32bit, n, 0];
-  const wide = (low: number, high: number): Parameter => [TYPE.VMMDevHGCMParmType_64bit, low, high];
-  const both = (bytes: number): Parameter => [TYPE.VMMDevHGCMParmType_LinAddr, pattern(bytes)];
-  const given = (bytes: number): Parameter => [TYPE.VMMDevHGCMParmType_LinAddr_In, pattern(bytes)];
-  const taken = (bytes: number): Parameter => [
-    TYPE.VMMDevHGCMParmType_LinAddr_Out,
-    pattern(bytes).reverse(),
-  ];
-  const many = (count: number) => Array.from({ length: count }, (_, n) => value(n));
-  const types = Array.from({ length: 16 }, (_, type) =>
-    hgcmCase(`a parameter of type ${type}`, [[type, 0, 0]], { function: 9 }),
-  );
-  return [
-    hgcmCase('no parameters', []),
-    hgcmCase('an unknown function', [], { function: 1000 }),
-    hgcmCase('numbers', [value(0xfffffffe), value(0)]),
-    hgcmCase('numbers of 64 bits', [wide(1, 0x80000000), wide(0, 0)]),
-    hgcmCase('a short buffer', [given(5), taken(9)]),
-    hgcmCase('a buffer of a page', [given(4096), taken(4096)]),
-    hgcmCase('a buffer of many pages', [given(9_001), taken(9_500)]),
-    hgcmCase('buffers both ways', [both(5000), both(6000)]),
-    hgcmCase('empty buffers', [given(0), taken(0)]),
-    hgcmCase('an empty buffer without an address', [[TYPE.VMMDevHGCMParmType_LinAddr_In, 0, 0]]),
-    hgcmCase('a buffer nowhere', [[TYPE.VMMDevHGCMParmType_LinAddr_In, 16, 0x10]]),
-    hgcmCase('a buffer for the answer nowhere', [[TYPE.VMMDevHGCMParmType_LinAddr_Out, 16, 0x10]]),
-    hgcmCase('a buffer above the limit', [
-      [TYPE.VMMDevHGCMParmType_LinAddr_In, 24 * MIB + 1, 4096],
-    ]),
-    ...types,
-    hgcmCase('a failure of the service', [value(0xfffffffe)], { function: 3 }),
-    hgcmCase('a status above zero', [value(2900)], { function: 3 }),
-    hgcmCase('a while', [value(100)], { function: 2 }),
-    hgcmCase('longer than the time-out', [], { function: 4, timeoutMs: 200 }),
-    hgcmCase('no time at all', [], { function: 4, timeoutMs: 0 }),
-    hgcmCase('32 parameters', many(32)),
-    hgcmCase('33 parameters', many(33)),
-    hgcmCase('more told than given', [value(1)], { count: 2 }),
-    hgcmCase('fewer told than given', [value(1), value(2), value(3)], { count: 2 }),
-    hgcmCase('four bytes too many', [value(1), value(2)], { more: 4 }),
-    hgcmCase('four bytes too few', [value(1), value(2)], { more: -4 }),
-    hgcmCase('65535 told', [value(1)], { count: 0xffff }),
-    hgcmCase('client 0', [], { client: 0 }),
-    hgcmCase('client -1', [], { client: 0xffffffff }),
-    hgcmCase('a client of nobody', [], { client: 5000 }),
-  ];
-}
-
-function hgcmCase(
-  title: string,
-  parameters: readonly Parameter[],
-  header: CallHeader = {},
-): CallCase {
-  const {
-    client = 1,
-    function: fn = 1,
-    timeoutMs = 10_000,
-    count = parameters.length,
-    more = 0,
-  } = header;
-  const head = abi.vbg_ioctl_hgcm_call.encode({
-    client_id: client,
-    function: fn,
-    timeout_ms: timeoutMs,
-    parm_count: count,
-  });
-  const pointers: Pointer[] = [];
-  const encoded = parameters.map(([type, first, second = 0], index) => {
-    if (typeof first === 'number') return words(type, first, second);
-    pointers.push({ at: head.length + index * 12 + 8, to: first });
-    return words(type, first.length, 0);
-  });
-  const bytes = Buffer.concat([
-    head.subarray(HEADER),
-    ...encoded,
-    new Uint8Array(Math.max(0, more)),
-  ]);
-  const size = HEADER + bytes.length + Math.min(0, more);
-  return {
-    title: `call: ${title}`,
-    request: abi.VBG_IOCTL_HGCM_CALL_32(size),
-    argument: argument(new Uint8Array(bytes), { sizeIn: size, sizeOut: size, length: size }),
-    pointers,
-  };
-}
-
-function words(...values: number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(values).buffer);
-}
-
-function text(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
 }

@@ -17,7 +17,7 @@ import { ECHO_FN } from '../../src/core/simulator/vbox/services/echo.js';
 import { until } from '../helpers/host.js';
 import type { VboxGuest } from './vboxguest-guests.js';
 
-const { VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST, VMMDEV_EVENT_BALLOON_CHANGE_REQUEST } = VMMDEV_EVENT;
+const { VMMDEV_EVENT_VRDP, VMMDEV_EVENT_BALLOON_CHANGE_REQUEST } = VMMDEV_EVENT;
 /** What the driver wants of the host for itself: calls of services, and the pointer's position. */
 const DRIVER_FILTER = 0x202;
 const CLIENTS_MAX = 64;
@@ -58,24 +58,24 @@ export async function testVboxGuest(t: Test, guest: VboxGuest): Promise<void> {
   });
 
   await test('events: one that waits for the filter, one that is waited for', async (t, node) => {
-    device.raiseEvents(VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
+    device.raiseEvents(VMMDEV_EVENT_VRDP);
     t.equal(await codeOf(wait(node, 100)), 'ETIMEDOUT', 'nobody has asked for it');
-    await changeFilter(node, VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST, 0);
-    t.equal(device.events.filter, DRIVER_FILTER | VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
-    t.equal(await wait(node), VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
+    await changeFilter(node, VMMDEV_EVENT_VRDP, 0);
+    t.equal(device.events.filter, DRIVER_FILTER | VMMDEV_EVENT_VRDP);
+    t.equal(await wait(node), VMMDEV_EVENT_VRDP);
     t.equal(await codeOf(wait(node, 100)), 'ETIMEDOUT', 'it is taken');
     const waiting = wait(node);
     t.equal(await codeOf(wait(node, 200)), 'ETIMEDOUT', 'the other waits on');
-    device.raiseEvents(VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
-    t.equal(await waiting, VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
+    device.raiseEvents(VMMDEV_EVENT_VRDP);
+    t.equal(await waiting, VMMDEV_EVENT_VRDP);
   });
 
   await test('events: one of two waiters gets it', async (t, node) => {
     const other = await guest.open('/dev/vboxuser');
-    await changeFilter(node, VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST, 0);
+    await changeFilter(node, VMMDEV_EVENT_VRDP, 0);
     const waits = [wait(node, 2000), wait(other, 2000)].map(codeOf);
     t.equal(await codeOf(wait(node, 200)), 'ETIMEDOUT', 'both wait by now');
-    device.raiseEvents(VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST);
+    device.raiseEvents(VMMDEV_EVENT_VRDP);
     t.strictSame((await Promise.all(waits)).sort(), ['ETIMEDOUT', 'ok']);
     await other.close();
   });
@@ -186,7 +186,7 @@ export async function testVboxGuest(t: Test, guest: VboxGuest): Promise<void> {
 }
 
 function wait(node: DeviceNode, timeoutMs = PATIENCE_MS, signal?: AbortSignal): Promise<number> {
-  return waitForEvents(node, VMMDEV_EVENT_DISPLAY_CHANGE_REQUEST, { timeoutMs, signal });
+  return waitForEvents(node, VMMDEV_EVENT_VRDP, { timeoutMs, signal });
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {

@@ -111,10 +111,14 @@ static void start_ioctl(void) {
   call(__NR_exit, 0, 0, 0);
 }
 
+/* The process has the node open as well. When it is gone nothing is left to wait for, which is an error here. */
+static void await_end(const struct slot *slot) { call(__NR_waitpid, slot->process, 0, 0); }
+
 static void close_node(void) {
   for (struct slot *slot = slots; slot < slots + SLOTS; slot++)
     if (slot->state != FREE && slot->fd == message.fd) {
       call(__NR_kill, slot->process, SIGKILL, 0);
+      await_end(slot);
       slot->state = FREE;
     }
   answer(message.id, ENDED, call(__NR_close, message.fd, 0, 0), 0, 0);
@@ -146,6 +150,7 @@ static int collect(void) {
   int found = 0;
   for (struct slot *slot = slots; slot < slots + SLOTS; slot++)
     if (slot->state == OVER) {
+      await_end(slot);
       answer(slot->id, ENDED, slot->result, slot->argument, slot->bytes);
       slot->state = FREE;
       found = 1;
@@ -164,7 +169,7 @@ __attribute__((used)) void begin(void) {
   slots = shared_slots();
   if ((u32)slots > 0xfffff000 || call(__NR_ioperm, PORT_COUNT, PORTS, 1) != 0) call(__NR_exit, 1, 0, 0);
   on_signal(SIGUSR1, interrupted);
-  /* Nobody waits for the processes of calls. */
+  /* What is left of a process is nobody's concern. */
   on_signal(SIGCHLD, SIG_IGN);
   for (int patience = PATIENCE;;) {
     if (receive() | collect()) patience = PATIENCE;
