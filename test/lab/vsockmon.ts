@@ -10,9 +10,11 @@ import {
   ARPHRD_VSOCKMON,
   af_vsockmon_hdr,
 } from '../../src/core/abi/vsockmon.js';
-import type { Lab } from './lab.js';
+import type { CapturedPacket } from '../../src/core/client/captured-packet.js';
+import { type Lab, NOBODY } from './lab.js';
 
 const PORT = 5500;
+const CAPTURE = 'vmmctl -b device vsock capture';
 
 interface Captured {
   monitor: ReturnType<typeof af_vsockmon_hdr.decode>;
@@ -47,6 +49,7 @@ const GROUPS: Readonly<Record<string, number>> = {
 
 export async function testVsockmon(t: Test, lab: Lab): Promise<void> {
   await lab.loadModule('vsockmon');
+  t.match(await lab.run(CAPTURE), { status: 7, stderr: /hint: .*ip link add vsockmon0/ });
   await lab.run('ip link add vsockmon0 type vsockmon && ip link set vsockmon0 up');
   const type = await lab.run('cat /sys/class/net/vsockmon0/type');
   t.equal(Number(type.stdout.toString()), ARPHRD_VSOCKMON);
@@ -86,6 +89,41 @@ export async function testVsockmon(t: Test, lab: Lab): Promise<void> {
   t.equal(enders.size, 2, 'each side says that it ends');
   t.ok(endings.every(({ packet }) => (packet.flags & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0));
   t.equal(ops.at(-1), 'RST', 'the end is confirmed');
+  await testCapture(t, lab);
   await lab.run('ip link del vsockmon0');
   await lab.unloadModule('vsockmon');
+}
+
+/** `vsock capture` tells of the same packets as the program above. */
+async function testCapture(t: Test, lab: Lab): Promise<void> {
+  t.match(await lab.run(CAPTURE, { user: NOBODY }), { status: 5, stderr: /EPERM/ });
+  t.match(await lab.run(`${CAPTURE} --vm web1`), { status: 7 });
+  const lines = lab.start(`${CAPTURE} --json --verbose --port ${PORT}`);
+  await lines.waitFor('listening');
+  const others = lab.start(`${CAPTURE} --port 1`);
+  await others.waitFor('listening');
+  const file = lab.start(`${CAPTURE} --count 2 --snaplen 80 --write -`);
+  await file.waitFor('listening');
+  const listener = lab.start(`vmmctl -b device vsock listen ${PORT}`);
+  await listener.waitFor('listening');
+  await lab.run(`printf hello | vmmctl -b device vsock connect local ${PORT}`);
+  await listener.exited;
+  await lines.waitForOutput('RST');
+  await lines.kill('SIGINT');
+  const { status, stdout, stderr } = await lines.exited;
+  t.equal(status, 130);
+  const packets = stdout.toString().trim().split('\n');
+  const said = packets.map((line) => JSON.parse(line) as CapturedPacket);
+  t.match(stderr, `{"captured":${said.length},"lost":0}`);
+  t.strictSame(
+    said.slice(0, 2).map(({ op }) => op),
+    ['REQUEST', 'RESPONSE'],
+  );
+  const data = said.filter(({ op }) => op === 'RW');
+  t.match(data, [{ type: 'stream', len: 5, src: { cid: 1 }, dst: { cid: 1, port: PORT } }]);
+  const times = said.map(({ time }) => Date.parse(time));
+  t.ok(times.every((time, at) => time >= (times[at - 1] ?? 0)));
+  t.match(await file.exited, { status: 0, stderr: /\n2 packets captured, 0 lost\n/ });
+  await others.kill('SIGINT');
+  t.match((await others.exited).stdout.toString(), /^$/, 'another port');
 }

@@ -2,6 +2,7 @@
 import { struct, u16, u32, u64 } from './layout.js';
 
 export const VIRTIO_ID_VSOCK = 19;
+/** Number of a feature bit. */
 export const VIRTIO_VSOCK_F_SEQPACKET = 1;
 export const VIRTIO_VSOCK_EVENT_TRANSPORT_RESET = 0;
 

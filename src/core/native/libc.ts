@@ -37,6 +37,13 @@ export interface Libc {
   /** Number of bytes written. */
   write(fd: number, bytes: Uint8Array): number;
   map(fd: number, options: MapOptions): Mapping | number;
+  /** `argument` is an integer, as for F_SETFL and F_ADD_SEALS. */
+  fcntl(fd: number, command: number, argument: number): number;
+  /** A new file that is memory. Linux. */
+  memfdCreate(name: string, flags: number): number;
+  ftruncate(fd: number, length: number): number;
+  /** Linux. */
+  eventfd(initial: number, flags: number): number;
   /** Where bytes stand in memory; 0 for none. They stay there for as long as somebody holds them. */
   address(bytes: Uint8Array): bigint;
 
@@ -131,6 +138,10 @@ function bindLibc(koffi: Koffi): Libc {
     read: (fd, into) => read(fd, into, into.length),
     write: (fd, bytes) => write(fd, bytes, bytes.length),
     map: (fd, options) => map(koffi, fd, options),
+    fcntl: bind('int fcntl(int fd, int command, long argument)'),
+    memfdCreate: bind('int memfd_create(const char *name, uint flags)'),
+    ftruncate: bind('int ftruncate(int fd, int64_t length)'),
+    eventfd: bind('int eventfd(uint initial, int flags)'),
     address: (bytes) => (bytes.length === 0 ? 0n : BigInt(koffi.address(bytes))),
 
     socket: bind('int socket(int family, int type, int protocol)'),

@@ -27,7 +27,7 @@ for (const [title, module, golden, known] of [
   // The headers have them, the golden file has not; headers.test.ts asks the compiler.
   ['vhost', vhost, vsockGolden, ['VHOST_VIRTIO']],
   ['virtio', virtio, vsockGolden, ['VIRTIO_F_SR_IOV']],
-  ['the balloon', balloon, vsockGolden, []],
+  ['the balloon', balloon, vsockGolden, ['VIRTIO_ID_BALLOON']],
   ['VMCI', vmci, vmciGolden, []],
 ] as const) {
   t.test(`every number of ${title} has its value in the header`, async (t) => {
@@ -44,6 +44,14 @@ t.test('the struct of VMCI is laid out as the compiler does it', async (t) => {
   const golden = vmciGolden.structs[layout.name];
   if (golden === undefined) t.fail(`${layout.name} has no golden struct`);
   else t.strictSame(compareStruct(layout, golden), []);
+});
+
+t.test('the structs of the balloon are laid out as the compiler does it', async (t) => {
+  for (const layout of [balloon.virtio_balloon_config, balloon.virtio_balloon_stat]) {
+    const golden = vsockGolden.structs[layout.name];
+    if (golden === undefined) t.fail(`${layout.name} has no golden struct`);
+    else t.strictSame(compareStruct(layout, golden), [], layout.name);
+  }
 });
 
 t.test('feature bits have names, and those without one have their number', async (t) => {

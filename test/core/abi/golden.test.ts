@@ -22,6 +22,7 @@ const OUR_OWN = new Set([
   'LAST_GUEST_CID',
   'SOMAXCONN',
   'VIRTIO_VSOCK_SHUTDOWN_MASK',
+  'VSOCKMON_VIRTIO_HEADERS',
   // Of sys/vm/vm.h, which the golden values leave out.
   'VM_PROT_READ',
   'VM_PROT_WRITE',

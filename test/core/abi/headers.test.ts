@@ -7,8 +7,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import * as auxv from '../../../src/core/abi/auxv.js';
+import * as fuse from '../../../src/core/abi/fuse.js';
 import * as kvm from '../../../src/core/abi/kvm.js';
 import * as linuxSocket from '../../../src/core/abi/linux-socket.js';
+import * as packetSocket from '../../../src/core/abi/packet-socket.js';
 import * as sockDiag from '../../../src/core/abi/sock-diag.js';
 import * as vhost from '../../../src/core/abi/vhost.js';
 import * as virtio from '../../../src/core/abi/virtio.js';
@@ -170,6 +172,13 @@ const LINUX: LinuxHeader[] = [
   },
   { header: 'linux/if_arp.h', layouts: [], numbers: pick(vsockmon, 'ARPHRD_VSOCKMON') },
   {
+    header: 'linux/if_packet.h',
+    layouts: [packetSocket.sockaddr_ll, packetSocket.tpacket_stats],
+    numbers: pick(packetSocket, 'AF_PACKET', 'SOL_PACKET', 'PACKET_STATISTICS'),
+  },
+  { header: 'linux/if_ether.h', layouts: [], numbers: pick(packetSocket, 'ETH_P_ALL') },
+  { header: 'linux/sockios.h', layouts: [], numbers: pick(packetSocket, 'SIOCGSTAMP_NEW') },
+  {
     header: 'linux/vm_sockets_diag.h',
     layouts: [sockDiag.vsock_diag_req, sockDiag.vsock_diag_msg],
     numbers: {},
@@ -222,7 +231,12 @@ const LINUX: LinuxHeader[] = [
     layouts: [],
     numbers: { ...numbersOf(kvm), ...kvm.KVM_CAPABILITIES },
   },
-  { header: 'linux/virtio_balloon.h', layouts: [], numbers: numbersOf(balloon) },
+  {
+    header: 'linux/virtio_balloon.h',
+    // Its configuration has names in unions.
+    layouts: [balloon.virtio_balloon_stat],
+    numbers: numbersOf(balloon),
+  },
   {
     header: 'linux/virtio_config.h',
     layouts: [],
@@ -232,6 +246,27 @@ const LINUX: LinuxHeader[] = [
     header: 'linux/virtio_ring.h',
     layouts: [],
     numbers: numbersOf(virtio, /^VIRTIO_RING_F_/),
+  },
+  {
+    header: 'linux/fuse.h',
+    layouts: [
+      fuse.fuse_in_header,
+      fuse.fuse_out_header,
+      fuse.fuse_open_in,
+      fuse.fuse_open_out,
+      fuse.fuse_release_in,
+      fuse.fuse_interrupt_in,
+      fuse.fuse_ioctl_in,
+      fuse.fuse_ioctl_iovec,
+      fuse.fuse_ioctl_out,
+      fuse.cuse_init_in,
+      fuse.cuse_init_out,
+    ],
+    numbers: {
+      ...fuse.FUSE_OPCODE,
+      ...pick(fuse, 'FUSE_KERNEL_VERSION', 'CUSE_UNRESTRICTED_IOCTL', 'CUSE_INIT_INFO_MAX'),
+      ...pick(fuse, 'FUSE_IOCTL_RETRY', 'FUSE_IOCTL_MAX_IOV'),
+    },
   },
   {
     header: 'linux/auxvec.h',
