@@ -8,6 +8,7 @@ import { Deadlines } from './deadlines.js';
 import { applyFault } from './guest-faults.js';
 import { GuestMachine, HostMachine, type Machine } from './machine.js';
 import { type Caller, ROOT } from './node.js';
+import { RealGuest } from './real-guest.js';
 import type { Rng } from './rng.js';
 import { FaultSet } from './vbox/faults.js';
 import { type SavedVbox, VboxVm } from './vbox/vbox-vm.js';
@@ -36,6 +37,8 @@ export interface Domain {
   readonly machine: GuestMachine;
   readonly vbox: VboxVm;
   readonly faults: FaultSet;
+  /** The kernel that may have taken the place of the simulated guest. */
+  readonly real: RealGuest;
   labels: Record<string, string>;
 }
 
@@ -140,9 +143,15 @@ export class World {
     return undefined;
   }
 
-  /** The device tree and sockets of the host, or of a guest. */
+  /**
+   * The device tree and sockets of the host, or of a simulated guest.
+   * @throws SystemError ENOENT, EOPNOTSUPP for a VM in which a real kernel runs.
+   */
   machine(of: 'host' | { vm: string }, caller: Caller): Machine {
-    return of === 'host' ? this.host : this.domain(of.vm, caller).machine;
+    if (of === 'host') return this.host;
+    const domain = this.domain(of.vm, caller);
+    domain.real.refuse();
+    return domain.machine;
   }
 
   /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
@@ -222,7 +231,15 @@ export class World {
       deadlines,
       apply: (kind, value) => this.#applyFault(domain, kind, value),
     });
-    const domain: Domain = { vm, guest, machine, vbox, faults, labels: {} };
+    const real = new RealGuest({
+      name: vm.name,
+      guest,
+      vbox,
+      network: this.network,
+      changed: () => this.#events.push({ type: 'changed', domain }),
+      replugged: () => faults.renew(),
+    });
+    const domain: Domain = { vm, guest, machine, vbox, faults, real, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
     vbox.memoryChanged();
@@ -245,6 +262,7 @@ export class World {
     if (domain === undefined) return;
     this.#domains.delete(vm);
     domain.faults.clear();
+    domain.real.close();
     domain.vbox.close();
     this.network.removeGuest(domain.guest);
     this.#events.push({ type: 'destroyed', domain });

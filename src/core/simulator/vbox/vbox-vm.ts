@@ -52,6 +52,8 @@ export class VboxVm {
   readonly #log: (text: string) => void;
   /** Bytes of memory that the VM had when it was last looked at. */
   #size = 0;
+  /** No simulated guest runs. */
+  #off = false;
   readonly #nodes: ReadonlyMap<string, NodeDriver>;
   readonly #files: ReadonlyMap<string, () => string>;
   #heartbeat: HeartbeatSettings = {};
@@ -114,11 +116,32 @@ export class VboxVm {
     if (size === this.#size) return;
     this.#size = size;
     if (this.driver.running) this.agent.reportNow();
-    else this.#boot();
+    else if (!this.#off) this.#boot();
   }
 
   #boot(): void {
     this.driver.start();
+    this.#begin();
+  }
+
+  /** The simulated guest goes down, and stays so until `powerOn`; what the host wants of it stays. */
+  powerOff(): void {
+    this.#off = true;
+    this.agent.kill();
+    this.driver.stop();
+    this.device.reset();
+  }
+
+  /** The simulated guest boots again. */
+  powerOn(): void {
+    this.#off = false;
+    this.#size = this.memory.size;
+    if (this.#size === 0) return;
+    this.driver.reset();
+    this.#begin();
+  }
+
+  #begin(): void {
     if (this.driver.running) this.agent.start();
     else this.#log(`guest: vboxguest does not start (${this.driver.failure})`);
   }

@@ -3,20 +3,29 @@
  * ready; a packet is built when the switch pulls it. That is where fairness (one packet a socket in turn)
  * and back-pressure (nobody pulls from a stalled channel) come from.
  */
-import { encodeHeader, type PacketHeader } from '../../abi/virtio-vsock.js';
+import {
+  encodeHeader,
+  type PacketHeader,
+  VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
+} from '../../abi/virtio-vsock.js';
 
 /** A packet as it crosses the boundary between driver and device: the header's bytes, and the payload beside them. */
 export interface Packet {
   readonly header: Uint8Array;
   readonly payload: Uint8Array;
+  /** It has passed the switch once, on its way from another guest: checked, counted and shown to taps. */
+  readonly passed?: true;
 }
 
 export const NO_PAYLOAD = new Uint8Array(0);
 
 /** Whoever has packets to send. */
 export interface PacketSource {
-  /** The next packet, or undefined when there is none (any more). */
-  nextPacket(): Packet | undefined;
+  /**
+   * The next packet, or undefined when there is none (any more). @param maxPayload bytes that its payload may have, above
+   * 0; what is longer goes out in several packets.
+   */
+  nextPacket(maxPayload: number): Packet | undefined;
 }
 
 /** How many answers without a socket may wait: the size of a virtqueue. More are dropped and counted. */
@@ -33,6 +42,13 @@ export class Channel {
   pulled = 0;
   /** Nothing is pulled while it is set. */
   stalled = false;
+  /**
+   * Bytes of payload for which its receiver has room now, 0 when it takes no packet; absent where there is always room
+   * for any.
+   */
+  room: (() => number) | undefined;
+  /** Whether what it carries has to wait for something else; absent where it never has. */
+  waits: (() => boolean) | undefined;
   /** Whether the next packet is lost; absent where none ever is. */
   loses: (() => boolean) | undefined;
   /** How long a packet is under way, milliseconds; order is kept. */
@@ -52,6 +68,16 @@ export class Channel {
 
   get empty(): boolean {
     return this.#replies.length === 0 && this.#ready.size === 0;
+  }
+
+  /** Whether something could be pulled, if there is any. */
+  get flows(): boolean {
+    return !this.stalled && this.waits?.() !== true && this.room?.() !== 0;
+  }
+
+  /** Whether as many answers wait as there may be. */
+  get repliesFull(): boolean {
+    return this.#replies.length >= MAX_REPLIES;
   }
 
   /** Marks a source as having something to say. */
@@ -75,7 +101,8 @@ export class Channel {
   }
 
   pull(): Packet | undefined {
-    const packet = this.#replies.shift() ?? this.#next();
+    const maxPayload = this.room?.() ?? VIRTIO_VSOCK_MAX_PKT_BUF_SIZE;
+    const packet = this.#replies.shift() ?? this.#next(maxPayload);
     if (packet !== undefined) this.pulled++;
     return packet;
   }
@@ -87,10 +114,10 @@ export class Channel {
     this.#ready.clear();
   }
 
-  #next(): Packet | undefined {
+  #next(maxPayload: number): Packet | undefined {
     for (const source of this.#ready) {
       this.#ready.delete(source);
-      const packet = source.nextPacket();
+      const packet = source.nextPacket(maxPayload);
       if (packet === undefined) continue;
       this.#ready.add(source);
       return packet;

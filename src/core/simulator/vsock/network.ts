@@ -19,7 +19,7 @@ import {
 } from './profile.js';
 import type { Socket } from './socket.js';
 import { Stack } from './stack.js';
-import { type Port, Switch } from './switch.js';
+import { type Driver, type Port, Switch } from './switch.js';
 
 export interface NetworkOptions {
   profile: ProfileName;
@@ -31,9 +31,23 @@ export interface NetworkOptions {
   defers?: boolean;
 }
 
+/** The device of a guest that is a real kernel, as the network needs it. */
+export interface RealDevice extends Driver {
+  /**
+   * It is joined to the network from now on by this port, which pulls what its driver sends from sources of `up`; by
+   * another than before when the transport was reset, or the CID is another one.
+   */
+  plugged(port: Port): void;
+  /** Packets have been put into its driver's buffers: the driver may be told. */
+  flush(): void;
+}
+
 /** A guest's side. It has no device until it has a CID. */
 export interface Guest {
+  /** Of its programs, where it is a simulated one. */
   readonly stack: Stack;
+  /** Where it is a real kernel. */
+  device: RealDevice | undefined;
   cid: number | undefined;
   port: Port | undefined;
   readonly loopback: Channel;
@@ -49,6 +63,7 @@ export class VsockNetwork {
   readonly deferred: Socket[] = [];
   readonly #options: NetworkOptions;
   readonly #guests = new Map<number, Guest>();
+  readonly #devices = new Set<RealDevice>();
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -76,6 +91,7 @@ export class VsockNetwork {
     );
     const guest: Guest = {
       stack,
+      device: undefined,
       cid: undefined,
       port: undefined,
       loopback: this.switch.attachLoopback(stack),
@@ -96,8 +112,23 @@ export class VsockNetwork {
     }
     this.#detach(guest);
     guest.cid = cid;
-    guest.port = this.switch.attach(cid, guest.stack);
     this.#guests.set(cid, guest);
+    this.#plug(guest, cid);
+  }
+
+  /**
+   * Gives a guest a real kernel's device instead of simulated programs, or (undefined) takes it away again: the guest has
+   * rebooted either way. Its sockets end, and connections to it.
+   */
+  setDevice(guest: Guest, device: RealDevice | undefined): void {
+    if (guest.device !== undefined) this.#devices.delete(guest.device);
+    if (device === undefined) guest.stack.startUp();
+    else {
+      this.#devices.add(device);
+      guest.stack.shutDown();
+    }
+    guest.device = device;
+    this.resetGuest(guest);
   }
 
   /** The lowest CID that no guest has. */
@@ -115,6 +146,7 @@ export class VsockNetwork {
   /** The guest and its device are gone: its programs' sockets and the host's connections to it end. */
   removeGuest(guest: Guest): void {
     guest.stack.shutDown();
+    if (guest.device !== undefined) this.#devices.delete(guest.device);
     this.#detach(guest);
     this.switch.detachLoopback(guest.loopback);
   }
@@ -129,7 +161,17 @@ export class VsockNetwork {
 
   /** Delivers up to `budget` packets. True when there are more to deliver. */
   run(budget: number): boolean {
-    return this.switch.run(budget) >= budget && this.switch.busy;
+    const spent = this.switch.run(budget) >= budget;
+    for (const device of this.#devices) device.flush();
+    return spent && this.switch.busy;
+  }
+
+  #plug(guest: Guest, cid: number): void {
+    const { device, stack } = guest;
+    const port =
+      device === undefined ? this.switch.attach(cid, stack) : this.switch.attachDriver(cid, device);
+    guest.port = port;
+    device?.plugged(port);
   }
 
   #detach(guest: Guest): void {

@@ -64,8 +64,9 @@ export function resetFor(header: PacketHeader): PacketHeader {
 /**
  * Builds what the socket has to say next, in the order in which it was said: the handshake, data,
  * the end of data, the end of all; news about credit only when nothing else carries it.
+ * @param maxPayload see PacketSource.
  */
-export function nextPacket(socket: Socket): Packet | undefined {
+export function nextPacket(socket: Socket, maxPayload: number): Packet | undefined {
   const { pending } = socket;
   if (pending.request) {
     pending.request = false;
@@ -79,8 +80,12 @@ export function nextPacket(socket: Socket): Packet | undefined {
     pending.ack = false;
     return build(socket, PATCHSET_2015_OP_ACK, socket.cookie);
   }
-  const data = socket.txQueue.take(VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
-  if (data !== undefined) return build(socket, VIRTIO_VSOCK_OP_RW, data.flags, data.bytes);
+  const data = socket.txQueue.take(Math.min(maxPayload, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE));
+  if (data !== undefined) {
+    // Of a message in pieces only the last one is its end.
+    const flags = data.finished > 0 ? data.flags : 0;
+    return build(socket, VIRTIO_VSOCK_OP_RW, flags, data.bytes);
+  }
   if (pending.shutdown) {
     pending.shutdown = false;
     return build(socket, VIRTIO_VSOCK_OP_SHUTDOWN, socket.ownShutdown);

@@ -134,8 +134,8 @@ export class Socket implements PacketSource {
     this.connectTimeoutMs = listener.connectTimeoutMs;
   }
 
-  nextPacket(): Packet | undefined {
-    return nextPacket(this);
+  nextPacket(maxPayload: number): Packet | undefined {
+    return nextPacket(this, maxPayload);
   }
 
   /** Lets the transport know that there is something to say. */

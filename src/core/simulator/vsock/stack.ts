@@ -234,6 +234,11 @@ export class Stack implements SocketHost {
     }
   }
 
+  /** The machine is there again, with no sockets. */
+  startUp(): void {
+    this.#alive = true;
+  }
+
   #destination(header: PacketHeader): VsockAddress {
     return { cid: header.dstCid, port: header.dstPort };
   }

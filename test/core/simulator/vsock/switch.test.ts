@@ -15,6 +15,7 @@ const NOTHING = {
   malformed: 0,
   detached: 0,
   fault: 0,
+  full: 0,
 };
 
 t.test('a packet with a foreign source is dropped, counted, and not answered', async (t) => {

@@ -1,0 +1,45 @@
+/** Bytes that stand in several pieces of memory, as the buffers of a chain do. */
+
+export type ByteParts = readonly Uint8Array[];
+
+export function sizeOf(parts: ByteParts): number {
+  let size = 0;
+  for (const part of parts) size += part.length;
+  return size;
+}
+
+/** Writes bytes from an offset on; what has no room is left out. */
+export function copyIn(parts: ByteParts, offset: number, bytes: Uint8Array): void {
+  let at = offset;
+  let done = 0;
+  for (const part of parts) {
+    if (done === bytes.length) return;
+    if (at >= part.length) {
+      at -= part.length;
+      continue;
+    }
+    const count = Math.min(part.length - at, bytes.length - done);
+    part.set(count === bytes.length ? bytes : bytes.subarray(done, done + count), at);
+    done += count;
+    at = 0;
+  }
+}
+
+/** A copy of the bytes from an offset on; fewer than `length` where they end before. */
+export function copyOut(parts: ByteParts, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Math.max(0, Math.min(length, sizeOf(parts) - offset)));
+  let at = offset;
+  let done = 0;
+  for (const part of parts) {
+    if (done === bytes.length) break;
+    if (at >= part.length) {
+      at -= part.length;
+      continue;
+    }
+    const piece = part.subarray(at, at + bytes.length - done);
+    bytes.set(piece, done);
+    done += piece.length;
+    at = 0;
+  }
+  return bytes;
+}
