@@ -2,7 +2,9 @@
 import { SystemError } from '../abi/errno.js';
 import { VMMDEV_EVENT_VALID_EVENT_MASK } from '../abi/vmmdev.js';
 import type { GuestProperty, GuestPropertyChange } from '../backend/port.js';
+import type { RealBalloon } from '../simulator/real-guest.js';
 import type { GuestPropertyChange as PropertyChange } from '../simulator/vbox/services/property-store.js';
+import { memoryBytes } from '../simulator/vmm/vm.js';
 import type { Domain } from '../simulator/world.js';
 import { balloonRecord, heartbeatRecord, MIB, propertyRecord } from './guest-records.js';
 import {
@@ -29,14 +31,8 @@ export const GUEST_CALLS: CallTable = {
   async setBalloon({ session, parameters }) {
     const domain = domainOf(session, text(parameters, 'name'));
     const size = integer(parameters, 'size', Number.MAX_SAFE_INTEGER);
-    const chunks = Math.ceil(size / MIB);
-    const most = domain.vbox.device.maxBalloonChunks;
-    if (chunks > most) {
-      throw new SystemError('EINVAL', {
-        message: `the balloon of '${domain.vm.name}' can have ${most} MiB at most, less than 90 % of its memory`,
-      });
-    }
-    domain.vbox.setBalloon(chunks);
+    if (domain.real.balloon === undefined) setOwnBalloon(domain, size);
+    else setRealBalloon(domain, domain.real.balloon, size);
     await digested(session);
     return { balloon: balloonRecord(domain, session.caller) };
   },
@@ -137,6 +133,29 @@ export const GUEST_CALLS: CallTable = {
     return {};
   },
 };
+
+function setOwnBalloon(domain: Domain, size: number): void {
+  const chunks = Math.ceil(size / MIB);
+  const most = domain.vbox.device.maxBalloonChunks;
+  if (chunks > most) {
+    throw new SystemError('EINVAL', {
+      message: `the balloon of '${domain.vm.name}' can have ${most} MiB at most, less than 90 % of its memory`,
+    });
+  }
+  domain.vbox.setBalloon(chunks);
+}
+
+/** The device has no limit but the guest's memory. What is kept is what the simulated guest's device can have. */
+function setRealBalloon(domain: Domain, balloon: RealBalloon, size: number): void {
+  const memory = memoryBytes(domain.vm);
+  if (size > memory) {
+    throw new SystemError('EINVAL', {
+      message: `'${domain.vm.name}' has ${Math.floor(memory / MIB)} MiB of memory`,
+    });
+  }
+  balloon.setTarget(size);
+  domain.vbox.setBalloon(Math.min(Math.ceil(size / MIB), domain.vbox.device.maxBalloonChunks));
+}
 
 /** A change that came while its client was told of the one before it. */
 function missedChange(domain: Domain, pattern: string, after: string | undefined) {

@@ -6,15 +6,17 @@ import type {
   HeartbeatRecord,
 } from '../backend/port.js';
 import type { Caller } from '../simulator/node.js';
+import type { MemoryReport, RealBalloon } from '../simulator/real-guest.js';
 import type { CpuStatistics } from '../simulator/vbox/device/statistics.js';
 import { flagNames } from '../simulator/vbox/services/property-flags.js';
 import type { GuestProperty as StoredProperty } from '../simulator/vbox/services/property-store.js';
-import { memoryBytes } from '../simulator/vmm/vm.js';
+import { memoryBytes, type Vm } from '../simulator/vmm/vm.js';
 import { type Domain, listedName } from '../simulator/world.js';
 
 export const MIB = 2 ** 20;
 
-export function balloonRecord({ vm, vbox }: Domain, caller: Caller): BalloonRecord {
+export function balloonRecord({ vm, vbox, real }: Domain, caller: Caller): BalloonRecord {
+  if (real.balloon !== undefined) return realBalloonRecord(vm, real.balloon, caller);
   const { targetChunks, actualChunks } = vbox.device.balloon;
   return {
     vm: listedName(vm, caller),
@@ -23,6 +25,40 @@ export function balloonRecord({ vm, vbox }: Domain, caller: Caller): BalloonReco
     actual: actualChunks * MIB,
     unit: MIB,
     guestStats: guestStatistics(vbox.device.statistics),
+  };
+}
+
+function realBalloonRecord(vm: Vm, balloon: RealBalloon, caller: Caller): BalloonRecord {
+  const { target, actual, unit, statistics } = balloon;
+  return {
+    vm: listedName(vm, caller),
+    memory: memoryBytes(vm),
+    target,
+    actual,
+    unit,
+    guestStats: statistics === null ? null : memoryStatistics(statistics, actual),
+  };
+}
+
+/** What virtio's balloon tells of a guest is its memory alone. */
+function memoryStatistics(report: MemoryReport, balloon: number): GuestStatistics {
+  const { reportedAtMs, total, available, caches } = report;
+  const used = total === null || available === null ? null : total - available;
+  return {
+    reportedAt: new Date(reportedAtMs).toISOString(),
+    cpuUser: null,
+    cpuKernel: null,
+    cpuIdle: null,
+    threads: null,
+    processes: null,
+    memoryLoad: used === null || !total ? null : Math.round((100 * used) / total),
+    memoryTotal: total,
+    memoryAvailable: available,
+    memoryBalloon: balloon,
+    memoryCommitted: null,
+    kernelTotal: null,
+    systemCache: caches,
+    pageFileSize: null,
   };
 }
 

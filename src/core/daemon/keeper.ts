@@ -1,5 +1,5 @@
 /** Keeps a world alive: gives it time, keeps its persistent VMs on disk, and offers each VM's Unix sockets. */
-import type { HybridExports } from '../export/hybrid.js';
+import type { OfferedExports } from '../export/offered.js';
 import { type Caller, ROOT } from '../simulator/node.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import { type Domain, type SavedVm, World, type WorldOptions } from '../simulator/world.js';
@@ -14,8 +14,8 @@ export class Keeper {
   readonly world: World;
   readonly pump: Pump;
   readonly log: Log;
+  readonly exports: OfferedExports;
   readonly #journalPath: string;
-  readonly #exports: HybridExports;
   /** VMs whose creating handle is still open: not yet on disk. */
   readonly #provisional = new Set<string>();
   readonly #onChange = new Set<() => void>();
@@ -31,7 +31,7 @@ export class Keeper {
     options: Omit<WorldOptions, 'clock' | 'defers' | 'log'>,
     saved: readonly SavedVm[],
     journalPath: string,
-    makeExports: (keeper: Keeper) => HybridExports,
+    makeExports: (keeper: Keeper) => OfferedExports,
     log: Log,
   ) {
     const clock = new RealClock();
@@ -42,8 +42,8 @@ export class Keeper {
       deferred: (socket) => this.#deferred(socket),
       timePassed: () => this.#takeEvents(),
     });
-    this.#exports = makeExports(this);
-    this.#exports.removeStale();
+    this.exports = makeExports(this);
+    this.exports.removeStale();
     this.#restore(saved);
     this.#journal = new Journal(journalPath, this.#saved());
   }
@@ -93,13 +93,8 @@ export class Keeper {
     await this.#journal.flush();
   }
 
-  /** Paths of the Unix sockets of a VM. */
-  exportsOf(domain: Domain): { kind: string; path: string }[] {
-    return this.#exports.paths(domain);
-  }
-
   async close(): Promise<void> {
-    this.#exports.close();
+    this.exports.close();
     this.pump.stop();
     await this.#journal.flush();
     this.#journal.close();
@@ -114,17 +109,17 @@ export class Keeper {
         this.log.write(`cannot restore ${JSON.stringify(vm.name)}: ${String(error)}`);
       }
     }
-    for (const { domain } of this.world.takeEvents()) this.#exports.offer(domain);
+    for (const { domain } of this.world.takeEvents()) this.exports.offerHybrid(domain);
   }
 
   #changed(domain: Domain): void {
-    this.#exports.offer(domain);
+    this.exports.offerHybrid(domain);
     if (!this.#provisional.has(domain.vm.name)) this.#keep(domain);
   }
 
   #gone(domain: Domain): void {
     const { name } = domain.vm;
-    this.#exports.withdraw(domain);
+    this.exports.withdraw(domain);
     this.log.write(`destroyed ${JSON.stringify(name)}`);
     if (this.#provisional.delete(name) || domain.vm.lifetime !== 'persistent') return;
     this.#note((journal) => journal.del(name));
@@ -172,7 +167,7 @@ export class Keeper {
     const cid = socket.peer?.cid;
     const domain = cid === undefined ? undefined : this.world.domainByCid(cid);
     if (domain === undefined) this.world.network.host.refuse(socket);
-    else this.#exports.claim(domain, socket);
+    else this.exports.claim(domain, socket);
   }
 }
 

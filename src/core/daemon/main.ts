@@ -7,7 +7,8 @@ import { closeSync, existsSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { VERSION } from '../../version.js';
 import { SystemError } from '../abi/errno.js';
-import { HybridExports } from '../export/hybrid.js';
+import { EXPORT_MAKERS } from '../export/makers.js';
+import { OfferedExports } from '../export/offered.js';
 import { SeededRng } from '../simulator/rng.js';
 import { DEFAULT_VMM_CONFIG, VMM_PROFILES } from '../simulator/vmm/config.js';
 import { readJournal } from './journal.js';
@@ -60,7 +61,7 @@ class Daemon {
       },
       this.#savedVms(),
       this.#paths.journal,
-      (owner) => new HybridExports(this.#paths.runtime, owner),
+      (owner) => new OfferedExports(this.#paths.runtime, owner, EXPORT_MAKERS),
       this.#log,
     );
     writeOptions(this.#paths.options, wanted);
@@ -104,7 +105,7 @@ class Daemon {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
     const { clients, keeper } = this.#started();
-    const empty = clients === 0 && keeper.world.size === 0;
+    const empty = clients === 0 && keeper.world.size === 0 && !keeper.exports.offersHost;
     if (!empty || this.#idleMs === 0 || this.#ending) return;
     this.#idleTimer = setTimeout(() => this.#endSoon('nothing is left in it'), this.#idleMs);
   }

@@ -130,7 +130,7 @@ function record(domain: Domain, caller: Caller): VmRecord {
   const { vm, guest } = domain;
   return {
     name: listedName(vm, caller),
-    state: vm.state,
+    state: domain.real.isThere ? 'running' : vm.state,
     cpus: cpuCount(vm),
     memory: memoryBytes(vm),
     cid: guest.cid ?? null,
@@ -147,8 +147,8 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
   return {
     ...record(domain, caller),
     memoryMap: memoryMap(domain.vm),
-    devices: machine.nodes(),
-    exports: keeper.exportsOf(domain),
+    devices: domain.real.isThere ? [] : machine.nodes(),
+    exports: keeper.exports.list(domain),
     faults: domain.faults.active(),
     counters: {
       sockets: sockets.length,
@@ -156,6 +156,8 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
       packetsFromGuest: guest.port?.up.pulled ?? 0,
       packetsToGuest: guest.port?.down.pulled ?? 0,
       droppedReplies: guest.port?.down.droppedReplies ?? 0,
+      ...prefixed('dropped', guest.port?.dropped ?? {}),
+      ...keeper.exports.counters(domain),
     },
   };
 }

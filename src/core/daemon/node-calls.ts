@@ -1,27 +1,22 @@
 /** Requests about device nodes: open, ioctl, close, directories, sysctls. */
 import { SystemError } from '../abi/errno.js';
-import { type IoctlReply, type OpenNode, PendingIoctl } from '../simulator/node.js';
+import type { IoctlReply, OpenNode } from '../simulator/node.js';
 import type { Keeper } from './keeper.js';
 import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
+import { type NodeEntry, type NodeKeeper, performIoctl } from './perform-ioctl.js';
 import type { Answer, Call, CallTable } from './session.js';
 import { SentMemory } from './user-memory.js';
 
 /** Nodes that one client may have open: what Linux allows a process by default, more or less. */
 const MAX_NODES = 4096;
 
-interface Entry {
-  readonly node: OpenNode;
-  /** VMs that were created on this handle. */
-  readonly making: Set<string>;
-}
-
 /** The open nodes of one client. */
 export class NodeTable {
-  readonly #keeper: Keeper;
-  readonly #entries = new Map<number, Entry>();
+  readonly #keeper: NodeKeeper;
+  readonly #entries = new Map<number, NodeEntry>();
   #next = 1;
 
-  constructor(keeper: Keeper) {
+  constructor(keeper: NodeKeeper) {
     this.#keeper = keeper;
   }
 
@@ -35,7 +30,7 @@ export class NodeTable {
     return handle;
   }
 
-  get(handle: number): Entry {
+  get(handle: number): NodeEntry {
     const entry = this.#entries.get(handle);
     if (entry === undefined) throw new SystemError('EBADF');
     return entry;
@@ -68,15 +63,12 @@ export const NODE_CALLS: CallTable = {
 
   async ioctl({ session, parameters, binary, signal }) {
     const { keeper } = session.shared;
-    const { node, making } = session.nodes.get(integer(parameters, 'handle'));
+    const entry = session.nodes.get(integer(parameters, 'handle'));
     const request = integer(parameters, 'request');
     const { argument: bytes, memory } = SentMemory.split(parameters, binary);
     const argument = parameters.argument === undefined ? bytes : integer(parameters, 'argument');
-    const begun = node.ioctl(request, argument, memory);
-    keeper.digest(making);
-    const reply = begun instanceof PendingIoctl ? await finished(begun, signal) : begun;
-    await keeper.durable();
-    return ioctlAnswer(reply, memory);
+    const call = { request, argument, memory, signal };
+    return ioctlAnswer(await performIoctl(keeper, entry, call), memory);
   },
 
   async close({ session, parameters }) {
@@ -107,20 +99,6 @@ export const NODE_CALLS: CallTable = {
     return { value: result };
   },
 };
-
-/** Waits for the end of a call; aborting the signal is what a signal is to a system call. */
-function finished(pending: PendingIoctl, signal: AbortSignal): Promise<IoctlReply> {
-  return new Promise((resolve, reject) => {
-    const interrupt = () => pending.interrupt();
-    signal.addEventListener('abort', interrupt);
-    pending.onFinish((outcome) => {
-      signal.removeEventListener('abort', interrupt);
-      if (outcome instanceof SystemError) reject(outcome);
-      else resolve(outcome);
-    });
-    if (signal.aborted) interrupt();
-  });
-}
 
 /** What the call left: first the argument, where it is copied out, then the memory that it wrote. */
 function ioctlAnswer({ result, data }: IoctlReply, memory: SentMemory): Answer {

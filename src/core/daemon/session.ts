@@ -5,6 +5,8 @@
 import type { Socket as NetSocket } from 'node:net';
 import { SystemError } from '../abi/errno.js';
 import type { Caller } from '../simulator/node.js';
+import { CAPTURE_CALLS } from './capture-calls.js';
+import { EXPORT_CALLS } from './export-calls.js';
 import { GUEST_CALLS } from './guest-calls.js';
 import { MANAGEMENT_CALLS } from './management-calls.js';
 import { NODE_CALLS, NodeTable } from './node-calls.js';
@@ -34,6 +36,8 @@ const CALLS: CallTable = {
   ...SOCKET_CALLS,
   ...MANAGEMENT_CALLS,
   ...GUEST_CALLS,
+  ...CAPTURE_CALLS,
+  ...EXPORT_CALLS,
 };
 
 /** Calls that one client may have under way. */

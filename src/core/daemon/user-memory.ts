@@ -6,17 +6,22 @@ import type { Parameters } from './parameters.js';
 /** Ranges that one call may have: more than any interface's parameters. */
 const MAX_RANGES = 256;
 
-interface Range {
+/** Bytes that stand at an address of a program. */
+export interface SentRange {
   readonly address: bigint;
   readonly bytes: Uint8Array;
+}
+
+interface Range extends SentRange {
   written: boolean;
 }
 
 export class SentMemory implements UserMemory {
   readonly #ranges: readonly Range[];
 
-  private constructor(ranges: readonly Range[]) {
-    this.#ranges = ranges;
+  /** Writes go to the bytes that are given. */
+  constructor(ranges: readonly SentRange[]) {
+    this.#ranges = ranges.map(({ address, bytes }) => ({ address, bytes, written: false }));
   }
 
   /**
@@ -35,7 +40,7 @@ export class SentMemory implements UserMemory {
     const ranges = places.map(({ address, length }) => {
       const bytes = new Uint8Array(binary.subarray(at, at + length));
       at += length;
-      return { address, bytes, written: false };
+      return { address, bytes };
     });
     return { argument, memory: new SentMemory(ranges) };
   }

@@ -4,7 +4,8 @@ import t, { type Test } from 'tap';
 import { readJournal } from '../../../src/core/daemon/journal.js';
 import { callerFrom, Keeper } from '../../../src/core/daemon/keeper.js';
 import { Log } from '../../../src/core/daemon/log.js';
-import { HybridExports } from '../../../src/core/export/hybrid.js';
+import { EXPORT_MAKERS } from '../../../src/core/export/makers.js';
+import { OfferedExports } from '../../../src/core/export/offered.js';
 import { ROOT } from '../../../src/core/simulator/node.js';
 import { SeededRng } from '../../../src/core/simulator/rng.js';
 import { DEFAULT_VMM_CONFIG } from '../../../src/core/simulator/vmm/config.js';
@@ -36,7 +37,7 @@ function keep(t: Test, vms: readonly SavedVm[]) {
     },
     vms,
     journal,
-    (owner) => new HybridExports(directory, owner),
+    (owner) => new OfferedExports(directory, owner, EXPORT_MAKERS),
     new Log(join(directory, 'log')),
   );
   t.teardown(async () => {

@@ -5,15 +5,18 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from '../../../src/core/abi/linux-socket.js';
+import {
+  AF_PACKET,
+  ETH_P_ALL_NETWORK_ORDER,
+  sockaddr_ll,
+} from '../../../src/core/abi/packet-socket.js';
 import { loadLibc } from '../../../src/core/native/libc.js';
 
-const AF_PACKET = 17;
-const ETH_P_ALL = 0x0003;
 const LONGEST_PACKET = 1 << 17;
 
 const [, , device = '', command = ''] = process.argv;
 const libc = await loadLibc();
-const fd = libc.socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, ETH_P_ALL << 8);
+const fd = libc.socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, ETH_P_ALL_NETWORK_ORDER);
 if (fd < 0) throw new Error(`socket = ${fd}`);
 const bound = libc.bind(fd, addressOf(device));
 if (bound < 0) throw new Error(`bind = ${bound}`);
@@ -29,9 +32,9 @@ process.exit(status ?? 1);
 
 /** struct sockaddr_ll of a device. */
 function addressOf(name: string): Uint8Array {
-  const address = new DataView(new ArrayBuffer(20));
-  address.setUint16(0, AF_PACKET, true);
-  address.setUint16(2, ETH_P_ALL, false);
-  address.setInt32(4, Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8')), true);
-  return new Uint8Array(address.buffer);
+  return sockaddr_ll.encode({
+    sll_family: AF_PACKET,
+    sll_protocol: ETH_P_ALL_NETWORK_ORDER,
+    sll_ifindex: Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8')),
+  });
 }

@@ -1,0 +1,58 @@
+/** Requests to offer a VM, or the host, to programs that know nothing of vmmctl. */
+import { SystemError } from '../abi/errno.js';
+import { EXPORT_KINDS, type Export, type ExportKind } from '../export/exports.js';
+import type { ExportOwner } from '../export/offered.js';
+import { oneOf, type Parameters, text } from './parameters.js';
+import type { CallTable, Session } from './session.js';
+
+/** Always offered. */
+const HYBRID = 'hybrid-vsock';
+
+export const EXPORT_CALLS: CallTable = {
+  async exportVm({ session, parameters }) {
+    const { keeper } = session.shared;
+    const domain = domainOf(session, parameters);
+    if (parameters.kind === HYBRID) {
+      const path = keeper.exports.hybridPath(domain);
+      return { exported: { kind: HYBRID, paths: path === undefined ? [] : [path] } };
+    }
+    return { exported: record(await keeper.exports.offer(domain, kindOf(parameters))) };
+  },
+
+  unexportVm({ session, parameters }) {
+    return unexport(session, domainOf(session, parameters), parameters);
+  },
+
+  async exportHost({ session, parameters }) {
+    const { keeper } = session.shared;
+    return { exported: record(await keeper.exports.offer('host', kindOf(parameters))) };
+  },
+
+  unexportHost({ session, parameters }) {
+    return unexport(session, 'host', parameters);
+  },
+};
+
+function unexport(session: Session, owner: ExportOwner, parameters: Parameters) {
+  const { keeper } = session.shared;
+  keeper.exports.end(owner, kindOf(parameters));
+  keeper.digest();
+  return {};
+}
+
+function domainOf(session: Session, parameters: Parameters) {
+  const { keeper } = session.shared;
+  const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
+  // It may have got its CID, and with it its socket, just now.
+  keeper.digest();
+  return domain;
+}
+
+function kindOf(parameters: Parameters): ExportKind {
+  if (parameters.kind !== HYBRID) return oneOf(parameters, 'kind', EXPORT_KINDS);
+  throw new SystemError('EINVAL', { message: 'the hybrid vsock socket is always there' });
+}
+
+function record({ kind, paths }: Export) {
+  return { kind, paths };
+}

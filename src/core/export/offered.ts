@@ -1,0 +1,153 @@
+/** What is offered of each VM to programs that know nothing of vmmctl: its hybrid socket always, the rest on demand. */
+import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { SystemError } from '../abi/errno.js';
+import type { Keeper } from '../daemon/keeper.js';
+import type { Socket } from '../simulator/vsock/socket.js';
+import type { Domain } from '../simulator/world.js';
+import type { Export, ExportKind, ExportMaker, HostExportMaker } from './exports.js';
+import { HybridExports } from './hybrid.js';
+
+/** Names of the sockets of virtio devices. */
+const DEVICE_SOCKET = /\.vhost-(vsock|balloon)$/;
+
+/** How each kind is made. */
+export interface ExportMakers {
+  readonly vm: Readonly<Record<ExportKind, ExportMaker>>;
+  readonly host: Readonly<Partial<Record<ExportKind, HostExportMaker>>>;
+}
+
+/** Whose nodes and devices are offered. */
+export type ExportOwner = Domain | 'host';
+
+export class OfferedExports {
+  /** Where sockets are. */
+  readonly directory: string;
+  readonly #keeper: Keeper;
+  readonly #makers: ExportMakers;
+  readonly #hybrid: HybridExports;
+  readonly #offered = new Map<ExportOwner, Map<ExportKind, Export>>();
+  /** Those that are being made. */
+  readonly #making = new Map<ExportOwner, Map<ExportKind, Promise<Export>>>();
+
+  constructor(directory: string, keeper: Keeper, makers: ExportMakers) {
+    this.directory = directory;
+    this.#keeper = keeper;
+    this.#makers = makers;
+    this.#hybrid = new HybridExports(directory, keeper);
+  }
+
+  /** Removes what a daemon that was killed left behind. */
+  removeStale(): void {
+    this.#hybrid.removeStale();
+    for (const name of readdirSync(this.directory)) {
+      const path = join(this.directory, name);
+      if (DEVICE_SOCKET.test(name) && lstatSync(path).isSocket()) rmSync(path, { force: true });
+    }
+  }
+
+  /** The VM is there, or has changed. */
+  offerHybrid(domain: Domain): void {
+    this.#hybrid.offer(domain);
+  }
+
+  /** See HybridExports. */
+  claim(domain: Domain, socket: Socket): void {
+    this.#hybrid.claim(domain, socket);
+  }
+
+  /**
+   * Begins to offer something; what is offered already stays as it is.
+   * @throws SystemError as its maker does; ENOENT when the VM is destroyed meanwhile, EOPNOTSUPP for what a host hasn't.
+   */
+  async offer(owner: ExportOwner, kind: ExportKind): Promise<Export> {
+    const there = this.#offered.get(owner)?.get(kind) ?? this.#making.get(owner)?.get(kind);
+    if (there !== undefined) return await there;
+    const making = this.#make(owner, kind);
+    put(this.#making, owner, kind, making);
+    try {
+      return await making;
+    } finally {
+      take(this.#making, owner, kind);
+    }
+  }
+
+  /** Ends one, if there is such a one. */
+  end(owner: ExportOwner, kind: ExportKind): void {
+    take(this.#offered, owner, kind)?.close();
+  }
+
+  /** The VM is gone, and all that is offered of it. */
+  withdraw(domain: Domain): void {
+    this.#hybrid.withdraw(domain);
+    this.#withdraw(domain);
+  }
+
+  /** The path of a VM's hybrid socket. */
+  hybridPath(domain: Domain): string | undefined {
+    return this.#hybrid.paths(domain)[0]?.path;
+  }
+
+  /** Whether something of the host is offered, which keeps it alive. */
+  get offersHost(): boolean {
+    return (this.#offered.get('host')?.size ?? 0) > 0;
+  }
+
+  /** All of a VM, path by path. */
+  list(domain: Domain): { kind: string; path: string }[] {
+    const offered = [...(this.#offered.get(domain)?.values() ?? [])];
+    const paths = offered.flatMap(({ kind, paths }) => paths.map((path) => ({ kind, path })));
+    return [...this.#hybrid.paths(domain), ...paths];
+  }
+
+  /** Counts of what is offered of a VM. */
+  counters(domain: Domain): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const each of this.#offered.get(domain)?.values() ?? []) {
+      Object.assign(counts, each.counters?.());
+    }
+    return counts;
+  }
+
+  close(): void {
+    for (const owner of [...this.#offered.keys()]) this.#withdraw(owner);
+    this.#hybrid.close();
+  }
+
+  #withdraw(owner: ExportOwner): void {
+    const all = this.#offered.get(owner);
+    this.#offered.delete(owner);
+    for (const each of all?.values() ?? []) each.close();
+  }
+
+  async #make(owner: ExportOwner, kind: ExportKind): Promise<Export> {
+    const made = await this.#begin(owner, kind);
+    if (owner !== 'host' && this.#keeper.world.peek(owner.vm.name) !== owner) {
+      made.close();
+      throw new SystemError('ENOENT', { message: `the VM '${owner.vm.name}' was destroyed` });
+    }
+    put(this.#offered, owner, kind, made);
+    return made;
+  }
+
+  #begin(owner: ExportOwner, kind: ExportKind): Promise<Export> {
+    if (owner !== 'host') return this.#makers.vm[kind](this.#keeper, owner);
+    const maker = this.#makers.host[kind];
+    if (maker !== undefined) return maker(this.#keeper);
+    throw new SystemError('EOPNOTSUPP', { message: `a host can't be offered by ${kind}` });
+  }
+}
+
+type ByKind<V> = Map<ExportOwner, Map<ExportKind, V>>;
+
+function put<V>(map: ByKind<V>, owner: ExportOwner, kind: ExportKind, value: V): void {
+  map.set(owner, (map.get(owner) ?? new Map<ExportKind, V>()).set(kind, value));
+}
+
+function take<V>(map: ByKind<V>, owner: ExportOwner, kind: ExportKind): V | undefined {
+  const values = map.get(owner);
+  const value = values?.get(kind);
+  values?.delete(kind);
+  if (values?.size === 0) map.delete(owner);
+  return value;
+}
