@@ -93,7 +93,9 @@ t.test('whatever comes to its socket, the daemon goes on serving', async (t) => 
     ];
     const names = ['handle', 'vm', 'type', 'cid', 'port', 'name', 'path', 'access', 'value'];
     const rest = ['request', 'argument', 'backlog', 'option', 'labels', 'call', '__proto__'];
-    const all = [...ops, ...others, ...last];
+    const ofCaptures = ['snapLength', 'end'];
+    const captures = ['capture', 'captureRead', 'captureClose'];
+    const all = [...ops, ...others, ...last, ...captures];
     const values = [0, 1, 2, 3, -1, 2 ** 32, 1.5, null, true, '', 'web1', 'stream', 'rw', [], {}];
     const more = ['/dev/vmmctl', 'x'.repeat(300), '../..', 'size', { a: 1 }, 'dgram', 7000];
     for (let round = 0; round < 40; round++) {
@@ -101,7 +103,7 @@ t.test('whatever comes to its socket, the daemon goes on serving', async (t) => 
       socket.write(HELLO);
       for (let id = 1; id <= 100; id++) {
         const parameters = Array.from({ length: below(6) }, () => [
-          pick([...names, ...rest]),
+          pick([...names, ...rest, ...ofCaptures]),
           pick([...values, ...more]),
         ]);
         const call = { ...Object.fromEntries(parameters), id, op: pick(all) };

@@ -42,6 +42,11 @@ t.test('a signal ends a command in order, and the shell sees it', async (t) => {
       (running) => running.waitFor('listening'),
     ],
     [
+      'capture',
+      () => host.start(['vsock', 'capture', '--write', 'captured.pcap']),
+      (running) => running.waitFor('listening'),
+    ],
+    [
       'ping',
       () => host.start(['vsock', 'ping', 'web1', '7000', '--count', '1000000']),
       (running) => running.waitForOutput('seq=2'),

@@ -40,6 +40,38 @@ export interface Machine {
   localCid(): Promise<number>;
   /** Every vsock socket of the machine, where the backend can tell. */
   diag?(): Promise<SocketRecord[]>;
+  /**
+   * The vsock packets that the machine sends and receives; the host's machine sees those of all its guests, also what
+   * these say to themselves. The first yield, which may be empty, comes when the capture has begun. Aborting ends it,
+   * after what was captured until then. Who takes too long loses packets, and keeps nobody waiting. ENOENT (VM), EPERM,
+   * ENODEV (no such device).
+   */
+  tap?(options: TapOptions): AsyncIterable<TapBatch>;
+}
+
+export interface TapOptions {
+  signal: AbortSignal;
+  /** Only packets from or to that port. */
+  port?: number | undefined;
+  /** Frames are cut to so many bytes. */
+  snapLength: number;
+}
+
+/** A packet as Linux's device vsockmon gives it. */
+export interface TappedPacket {
+  /** Microseconds since 1970. */
+  timeUs: number;
+  /** struct af_vsockmon_hdr, the transport's own header, the payload. Not to be used after the next batch. */
+  frame: Uint8Array;
+  /** Bytes of the frame before it was cut. */
+  length: number;
+}
+
+export interface TapBatch {
+  /** In the order in which they passed. */
+  packets: TappedPacket[];
+  /** Packets that were lost since the beginning, since they were not fetched in time. */
+  lost: number;
 }
 
 export interface NodeStatus {
@@ -217,7 +249,7 @@ export interface VmDetails extends VmRecord {
   /** In the order of addresses. */
   memoryMap: MemoryMapping[];
   devices: { path: string; description: string }[];
-  /** Paths of the sockets for programs that know nothing of vmmctl. */
+  /** Sockets and nodes for programs that know nothing of vmmctl; its hybrid vsock socket comes first. */
   exports: { kind: string; path: string }[];
   /** Kinds of the faults that it has been given. */
   faults: string[];
@@ -304,6 +336,18 @@ export interface Fault {
   forMs?: number | undefined;
 }
 
+/**
+ * How a VM is offered to programs that know nothing of vmmctl: its hybrid vsock socket, which is always there; a socket at
+ * which a real kernel's hypervisor finds a virtio device; its guest's device nodes on this machine.
+ */
+export type ExportKind = 'hybrid-vsock' | 'vhost-user-vsock' | 'vhost-user-balloon' | 'cuse';
+
+export interface ExportRecord {
+  kind: ExportKind;
+  /** Sockets and nodes by which it is used. */
+  paths: string[];
+}
+
 export interface HostVersion {
   product: string;
   version: string;
@@ -360,4 +404,15 @@ export interface Management {
   setFault(name: string, fault: Fault): Promise<void>;
   /** Ends a fault, or all. ENOENT, EINVAL (unknown kind). */
   clearFault(name: string, kind?: string): Promise<void>;
+
+  /**
+   * Offers a VM; what is offered already stays as it is. It ends with the VM, and with the simulated host. ENOENT (VM),
+   * EACCES, EADDRINUSE (a socket or node of that name), ENODEV (no CUSE), EOPNOTSUPP.
+   */
+  exportVm(name: string, options: { kind: ExportKind }): Promise<ExportRecord>;
+  /** Ends that, if it is offered. ENOENT (VM), EINVAL for the hybrid socket. */
+  unexportVm(name: string, kind: ExportKind): Promise<void>;
+  /** Offers the host's own nodes, as `exportVm`; only `cuse`. */
+  exportHost(options: { kind: ExportKind }): Promise<ExportRecord>;
+  unexportHost(kind: ExportKind): Promise<void>;
 }

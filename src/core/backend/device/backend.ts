@@ -16,6 +16,8 @@ import type {
   OpenOptions,
   SocketRecord,
   SocketType,
+  TapBatch,
+  TapOptions,
   VsockSocket,
 } from '../port.js';
 import type { SocketSystem } from './descriptor.js';
@@ -25,6 +27,7 @@ import { openNode, type Trace } from './node.js';
 import { findSockets } from './proc.js';
 import { DeviceSocket } from './socket.js';
 import { sysctl } from './sysctl.js';
+import { tapDevice } from './tap.js';
 
 /** @throws SystemError EOPNOTSUPP where no system call can be made, or where a caller was given. */
 export async function connectDevice(options: ConnectOptions): Promise<Backend> {
@@ -88,8 +91,11 @@ class DeviceMachine implements Machine {
   }
 
   async socket(type: SocketType): Promise<VsockSocket> {
-    this.#system ??= startSockets(this.#libc);
-    return DeviceSocket.create(await this.#system, type);
+    return DeviceSocket.create(await this.#sockets(), type);
+  }
+
+  tap(options: TapOptions): AsyncIterable<TapBatch> {
+    return tapDevice(() => this.#sockets(), options);
   }
 
   async localCid(): Promise<number> {
@@ -119,6 +125,11 @@ class DeviceMachine implements Machine {
     const system = await this.#system?.catch(() => undefined);
     system?.reactor.close();
     await endThreads();
+  }
+
+  #sockets(): Promise<SocketSystem> {
+    this.#system ??= startSockets(this.#libc);
+    return this.#system;
   }
 }
 

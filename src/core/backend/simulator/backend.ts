@@ -13,6 +13,8 @@ import type {
   OpenOptions,
   SocketRecord,
   SocketType,
+  TapBatch,
+  TapOptions,
   VsockSocket,
 } from '../port.js';
 import { type Connection, GoneError, openControl } from './connection.js';
@@ -20,6 +22,7 @@ import { SimulatorManagement } from './management.js';
 import { takeMemory, withMemory } from './memory.js';
 import { SimulatedSocket } from './socket.js';
 import { startDaemon } from './start.js';
+import { tapSimulated } from './tap.js';
 
 const NOTHING = { bytes: new Uint8Array(0), memory: undefined };
 
@@ -120,6 +123,10 @@ class SimulatedMachine implements Machine {
 
   async diag(): Promise<SocketRecord[]> {
     return (await this.#call('diag')).sockets as SocketRecord[];
+  }
+
+  tap(options: TapOptions): AsyncIterable<TapBatch> {
+    return tapSimulated(this.#connection, this.#name, options);
   }
 
   async #call(op: string, parameters: object = {}, signal?: AbortSignal) {

@@ -3,6 +3,8 @@ import { SystemError } from '../../abi/errno.js';
 import type {
   BalloonRecord,
   CallOptions,
+  ExportKind,
+  ExportRecord,
   Fault,
   GuestProperty,
   GuestPropertyChange,
@@ -97,6 +99,22 @@ export class SimulatorManagement implements Management {
 
   async clearFault(name: string, kind?: string): Promise<void> {
     await this.#call('clearFault', { name, kind });
+  }
+
+  async exportVm(name: string, { kind }: { kind: ExportKind }): Promise<ExportRecord> {
+    return (await this.#call('exportVm', { name, kind })).exported as ExportRecord;
+  }
+
+  async unexportVm(name: string, kind: ExportKind): Promise<void> {
+    await this.#call('unexportVm', { name, kind });
+  }
+
+  async exportHost({ kind }: { kind: ExportKind }): Promise<ExportRecord> {
+    return (await this.#call('exportHost', { kind })).exported as ExportRecord;
+  }
+
+  async unexportHost(kind: ExportKind): Promise<void> {
+    await this.#call('unexportHost', { kind });
   }
 
   async *watch({ signal }: { signal: AbortSignal }): AsyncIterable<VmRecord[]> {
