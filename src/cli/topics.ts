@@ -53,7 +53,7 @@ export const TOPICS: Readonly<Record<string, Topic>> = {
   XDG_CONFIG_HOME, XDG_RUNTIME_DIR, XDG_STATE_HOME
                    where the files below are
   VMMCTL_VM, VMMCTL_CID
-                   set for the command of 'create --ephemeral -- CMD'
+                   set for the command of 'create --ephemeral -- CMD', and in the guest of 'boot'
 
 FILES
   $XDG_CONFIG_HOME/vmmctl/config.json   settings, see 'vmmctl config list'
@@ -95,6 +95,7 @@ ENDPOINTS
   create           VM
   inspect          [VM and "devices", "exports", "faults", "counters", ...]
   destroy          {"destroyed":[NAME, ...]}
+  boot --dry-run   {"env":{...},"program","args":[...]}
   host-version     {"product","version","revision","features":[...],"nodes":[{"path","version","detail"}]}
   doctor           {"backend","machine","kernel","usable","checks":[{"system","name","state","code",
                    "message","version","detail","facts":{...},"owner":{"mode","uid","gid","group"},
@@ -106,6 +107,8 @@ ENDPOINTS
   vsock list       [{"type","state","local":ADDRESS,"peer":ADDRESS,"recvQueue","sendQueue","credit",
                    "bufAlloc","owner"}, ...]; ADDRESS is {"cid","port"}
   vsock ping       {"sent","open","minMs","averageMs","maxMs","trips":[{"sequence","answer","ms"}]}
+  vsock capture    {"time","src":ADDRESS,"dst":ADDRESS,"op","type","len","flags","bufAlloc","fwdCnt"}
+                   on a line for each packet; at the end {"captured","lost"} on stderr
   events wait      {"events":[NAME, ...],"mask"}
   events raise     {"vm","events":[NAME, ...],"mask"}
   guestprop get, guestprop set
@@ -119,6 +122,7 @@ ENDPOINTS
   sim start, sim restart
                    the same and "started"
   sim stop         {"host","stopped"}
+  sim export       {"vm","exports":[{"kind","paths":[PATH, ...]}, ...]}
   sim fault        {"vm","faults":[KIND, ...]}
   sim fault --list [{"kind","value","summary"}, ...]
   config get       {"key","value","origin"}

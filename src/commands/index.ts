@@ -6,6 +6,7 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   destroy: () => import('./destroy.js'),
   list: () => import('./list.js'),
   inspect: () => import('./inspect.js'),
+  boot: () => import('./boot.js'),
   'host-version': () => import('./host-version.js'),
   doctor: () => import('./doctor.js'),
 
@@ -21,6 +22,7 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   'vsock:cat': () => import('./vsock/cat.js'),
   'vsock:list': () => import('./vsock/list.js'),
   'vsock:ping': () => import('./vsock/ping.js'),
+  'vsock:capture': () => import('./vsock/capture.js'),
 
   'events:wait': () => import('./events/wait.js'),
   'events:raise': () => import('./events/raise.js'),
@@ -37,6 +39,7 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   'sim:status': () => import('./sim/status.js'),
   'sim:log': () => import('./sim/log.js'),
   'sim:fault': () => import('./sim/fault.js'),
+  'sim:export': () => import('./sim/export.js'),
   'config:get': () => import('./config/get.js'),
   'config:set': () => import('./config/set.js'),
   'config:list': () => import('./config/list.js'),

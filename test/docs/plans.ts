@@ -80,6 +80,15 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl --backend device host-version': { out: /^product/m },
   'cid=$(vmmctl create test1 --json | jq .cid)': JQ,
 
+  'vmmctl boot web1': { elsewhere: 'test/lab/real-guest.test.ts has a terminal for it' },
+  "vmmctl boot web1 --uml --init 'socat VSOCK-LISTEN:7000,fork EXEC:cat'": {
+    elsewhere: 'test/lab/real-guest.test.ts talks to it',
+  },
+  "vmmctl boot web1 --uml --quiet --init 'uname -r'": {
+    elsewhere: 'test/lab/real-guest.test.ts boots it',
+  },
+  'vmmctl boot web1 --uml --dry-run': { needs: ['linux.uml'], out: /linux\.uml .*web1/ },
+
   'vmmctl balloon': { out: /^web1 +512M +0 +0 /m },
   "vmmctl balloon web1 --json | jq '.[].actual'": { ...JQ, out: /^0$/m },
   'vmmctl --in web1 balloon': { out: /^- +- +- +0 /m },
@@ -94,6 +103,10 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl heartbeat watch web1 --interval 500ms --count 10 --json': { out: /^\[{"vm":"web1"/ },
   'vmmctl heartbeat web1 --check --quiet || echo restart it': { out: /^web1$/m },
   'vmmctl sim fault --list': { out: /^heartbeat-stop /m },
+  'vmmctl sim export web1 --vhost-user vsock': { out: /web1\.vhost-vsock$/m },
+  'vmmctl sim export web1 --cuse': { elsewhere: 'test/lab/cuse.test.ts has the kernel for it' },
+  'vmmctl sim export --host --cuse': { elsewhere: 'test/lab/cuse.test.ts has the kernel for it' },
+  'vmmctl sim export web1 --unix': { out: /web1\.vsock$/m },
 
   'vmmctl vsock connect web1 7000': TALK,
   'vmmctl vsock connect web1 7000 --retry 10s': TALK,
@@ -140,6 +153,22 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl vsock ping local 5000': {
     background: 'vmmctl vsock listen 5000 --keep-open',
     out: /^4 of 4 open/m,
+  },
+  'vmmctl vsock capture --vm web1': {
+    client: 'vmmctl vsock ping web1 7000 --count 1 || true',
+    endless: /REQUEST/,
+  },
+  'vmmctl vsock capture --port 7000 --count 100 --write web1.pcap': {
+    client: 'vmmctl vsock ping web1 7000 --count 50 --interval 0s || true',
+  },
+  'vmmctl vsock capture --count 10 --write - | tshark -r -': {
+    needs: ['tshark'],
+    client: 'vmmctl vsock ping web1 7000 --count 5 --interval 0s || true',
+    out: /\[Connect\]/,
+  },
+  'vmmctl vsock capture --quiet --write - | wireshark -k -i -': { elsewhere: 'it needs a display' },
+  'vmmctl vsock capture --vm web1 --json | jq \'select(.op == "REQUEST").dst.port\'': {
+    elsewhere: 'it does not say when it listens; test/e2e/capture.test.ts reads this JSON',
   },
   'vmmctl vsock ping web1 7000': { background: ECHO, out: /^4 of 4 open/m },
   'vmmctl vsock ping web1 7000 --count 1 --timeout 500ms --quiet': { background: ECHO },

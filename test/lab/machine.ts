@@ -15,7 +15,7 @@ const CONSOLE_LINES_SHOWN = 20;
  * Runs beside the kernel. When its stdin ends, because the lab is over or because the test has been killed, it ends
  * what is left of the kernel's process group and removes the lab's files.
  */
-const REAPER = 'cat >/dev/null; kill -9 -- "-$1" 2>/dev/null; rm -rf "$2" || rm -rf "$2"';
+const REAPER = 'cat >/dev/null; kill -9 "-$1" 2>/dev/null; rm -rf "$2" || rm -rf "$2"';
 
 /** The descriptor that leads from the kernel's process to the test. */
 export const CHANNEL_FD = 3;

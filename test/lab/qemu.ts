@@ -80,7 +80,8 @@ function qemu(kernel: DebianKernel, options: QemuOptions): Kind {
     mountShare: () => `-t 9p -o ${NINE_P},cache=none share`,
     launch: (places, init) => {
       const initrd = join(places.directory, 'initrd');
-      writeFileSync(initrd, initramfs(firstFiles(kernel, init)));
+      const first = firstFiles(kernel, [`exec /bin/busybox switch_root /root ${init}`]);
+      writeFileSync(initrd, initramfs(first));
       return {
         program: 'qemu-system-x86_64',
         args: [
@@ -121,8 +122,8 @@ function devices({ directory, share }: Places): string[] {
   ];
 }
 
-/** The initramfs: it loads the modules for the root, and goes there. */
-function firstFiles(kernel: DebianKernel, init: string): Entry[] {
+/** The initramfs: it loads the modules for the root and mounts that; `goOn` is what its script does then. */
+export function firstFiles(kernel: DebianKernel, goOn: readonly string[]): Entry[] {
   const modules = moduleFiles(kernel, ROOT_MODULES).map((file) => ({
     path: basename(file, '.xz'),
     content: file.endsWith('.xz') ? execFileSync('xz', ['-dc', file]) : readFileSync(file),
@@ -133,7 +134,7 @@ function firstFiles(kernel: DebianKernel, init: string): Entry[] {
     '#!/bin/busybox sh',
     ...modules.map(({ path }) => `/bin/busybox insmod /${path}`),
     `/bin/busybox mount -t 9p -o ro,${NINE_P},cache=loose root /root`,
-    `exec /bin/busybox switch_root /root ${init}`,
+    ...goOn,
     '',
   ];
   return [

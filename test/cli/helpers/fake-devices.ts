@@ -2,6 +2,8 @@
 import { SystemError } from '../../../src/core/abi/errno.js';
 import type {
   BalloonRecord,
+  ExportKind,
+  ExportRecord,
   Fault,
   GuestProperty,
   GuestPropertyChange,
@@ -23,6 +25,8 @@ export class FakeDevices {
   readonly faults = new Map<string, Fault[]>();
   /** Masks of events that were raised. */
   readonly raised: number[] = [];
+  /** What is offered of a VM, or of the host. */
+  readonly exports = new Map<string, Set<ExportKind>>();
   /** By VM. */
   readonly properties = new Map<string, GuestProperty[]>();
   /** What `nextGuestProperty` gives, one a call. */
@@ -103,6 +107,24 @@ export class FakeDevices {
         if (!next) throw new SystemError('EINTR');
         return next;
       },
+      exportVm: async (name, { kind }) => {
+        call('exportVm');
+        this.#require(name);
+        return this.#offer(name, kind);
+      },
+      unexportVm: async (name, kind) => {
+        call('unexportVm');
+        this.#require(name);
+        this.exports.get(name)?.delete(kind);
+      },
+      exportHost: async ({ kind }) => {
+        call('exportHost');
+        return this.#offer('host', kind);
+      },
+      unexportHost: async (kind) => {
+        call('unexportHost');
+        this.exports.get('host')?.delete(kind);
+      },
       setFault: async (name, fault) => {
         call('setFault');
         this.#require(name);
@@ -154,6 +176,11 @@ export class FakeDevices {
     const way = wanted - (actual ?? 0);
     const moved = (actual ?? 0) + Math.sign(way) * Math.min(Math.abs(way), this.step);
     return this.#put(this.balloons, name, { ...before, actual: Math.min(moved, this.most) });
+  }
+
+  #offer(owner: string, kind: ExportKind): ExportRecord {
+    this.exports.set(owner, (this.exports.get(owner) ?? new Set()).add(kind));
+    return { kind, paths: [`/run/${owner}.${kind}`] };
   }
 
   #put<R>(records: Map<string, R>, name: string, record: R): R {

@@ -1,5 +1,6 @@
 /** What Linux shows in files, as real kernels wrote them: the balloon, VirtualBox, Xen, firmware, modules. */
 import t, { type Test } from 'tap';
+import { SystemError } from '../../../src/core/abi/errno.js';
 import { guestBalloon, parseFeatureBits } from '../../../src/core/client/balloon.js';
 import { kernelOf } from '../../../src/core/client/examine.js';
 import { hostVersion } from '../../../src/core/client/host.js';
@@ -103,7 +104,7 @@ t.test("a VirtualBox guest's driver tells of its host", async (t) => {
 t.test('a guest that is named is asked before management, the host is not', async (t) => {
   const management = new FakeBackend().management;
   const named = (files: Record<string, string>) => {
-    const machine = machineOf(t, files);
+    const machine = machineOf(t, { '/dev/vsock': '', ...files });
     return { uri: 'sim', management, machine: () => machine, close: async () => {} };
   };
   const device = '/sys/bus/pci/drivers/vboxguest/0000:00:04.0';
@@ -112,9 +113,16 @@ t.test('a guest that is named is asked before management, the host is not', asyn
   t.match(inGuest, { product: 'VirtualBox', version: '7.0.14', revision: '161095', features: [] });
   const simulated = { product: 'vmmctl simulated host' };
   t.match(await hostVersion(named(files), 'host'), simulated);
-  t.test('without the device management tells', async (t) => {
-    const backend = { ...named({}), machine: () => treeMachine(t.testdir(), {}) };
-    t.match(await hostVersion(backend, { vm: 'web1' }), simulated);
+  await t.test('without the device management tells', async () => {
+    t.match(await hostVersion(named({}), { vm: 'web1' }), simulated);
+  });
+  await t.test('of a guest that may not be looked into nothing is told', async (t) => {
+    const readdir = async () => {
+      throw new SystemError('EOPNOTSUPP');
+    };
+    const machine = { ...machineOf(t, files), readdir };
+    const backend = { ...named(files), machine: () => machine };
+    await t.rejects(hostVersion(backend, { vm: 'web1' }), { code: 'EOPNOTSUPP' });
   });
 });
 

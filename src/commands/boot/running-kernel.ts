@@ -1,0 +1,87 @@
+/** A kernel that runs in the foreground, and its certain end. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Io } from '../../cli/io.js';
+import type { CommandLine } from '../../core/client/boot/command-line.js';
+
+/** Where a kernel may have a socket for what belongs to standard error. */
+export const LOG_FD = 3;
+
+/** How long a kernel may take to end when it is told to, milliseconds. */
+const END_MS = 2000;
+
+/**
+ * Runs beside the kernel. When its standard input ends, because all is over or because we were killed, it ends what is
+ * left of the kernel's processes and removes its directory. A process that ends meanwhile may still add a file.
+ */
+const REAPER = 'cat >/dev/null; kill -9 "-$1" 2>/dev/null; rm -rf "$2" || rm -rf "$2"';
+
+export interface KernelEnd {
+  /** Null when a signal ended it. */
+  status: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export class RunningKernel {
+  /** Rejects when it could not be started. */
+  readonly ended: Promise<KernelEnd>;
+  readonly #child: ChildProcess;
+  readonly #reaper: ChildProcess;
+  #killTimer: NodeJS.Timeout | undefined;
+  #told = false;
+
+  /** @param surroundings the directory is removed after the kernel's end. */
+  constructor(line: CommandLine, { directory, io }: { directory: string; io: Io }) {
+    const { program, args } = line;
+    this.#child = spawn(program, args, {
+      env: { ...io.env, ...line.env },
+      stdio: ['inherit', 'inherit', 'inherit', line.logFd === LOG_FD ? 'pipe' : 'ignore'],
+      // It may be many processes: a group of their own ends them together, and keeps our signals from them.
+      detached: true,
+    });
+    const log = this.#child.stdio[LOG_FD];
+    log?.on('data', (piece) => io.stderr.write(piece));
+    // It ends with the kernel, in whatever way.
+    log?.on('error', () => undefined);
+    this.ended = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', (status, signal) => resolve({ status, signal }));
+    });
+    // Nought would mean our own group.
+    const group = this.#child.pid ?? Number.MAX_SAFE_INTEGER;
+    this.#reaper = spawn('sh', ['-c', REAPER, 'reaper', `${group}`, directory], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+  }
+
+  /** Tells the kernel to end, and kills it when it does not, or when it is told so again. */
+  end(): void {
+    if (this.#told) {
+      this.#kill();
+      return;
+    }
+    this.#told = true;
+    this.#child.kill('SIGTERM');
+    this.#killTimer = setTimeout(() => this.#kill(), END_MS);
+  }
+
+  /** Ends it if it still runs. Resolves when nothing is left of it. */
+  async clear(): Promise<void> {
+    if (!this.#hasEnded) this.end();
+    await this.ended.catch(() => undefined);
+    clearTimeout(this.#killTimer);
+    const reaped = new Promise((resolve) => this.#reaper.once('close', resolve));
+    this.#reaper.stdin?.end();
+    await reaped;
+  }
+
+  get #hasEnded(): boolean {
+    const { exitCode, signalCode, pid } = this.#child;
+    return exitCode !== null || signalCode !== null || pid === undefined;
+  }
+
+  #kill(): void {
+    if (this.#hasEnded || this.#child.pid === undefined) return;
+    process.kill(-this.#child.pid, 'SIGKILL');
+  }
+}
