@@ -6,7 +6,7 @@ import { type Host, random, simulatedHost } from '../helpers/host.js';
 import { requireTool } from '../helpers/requires.js';
 import { debianKernel } from './debian-kernel.js';
 import { requireQemu } from './qemu.js';
-import { bootGuest, compiled, type RealGuest, rootInitramfs, untilGone } from './real-guest.js';
+import { bootGuest, guestProgram, type RealGuest, rootInitramfs, untilGone } from './real-guest.js';
 
 const MIB = 2 ** 20;
 const LARGE = 10 * MIB;
@@ -27,7 +27,7 @@ t.test('a real guest in QEMU', async (t) => {
   const guest = await boot();
 
   await t.test('it is the VM', async (t) => {
-    const told = await guest.run(`uname -n; id -u; ${compiled(host, 'vsock-many')} cid`);
+    const told = await guest.run(`uname -n; id -u; ${guestProgram(host)} cid`);
     t.same(told, { status: 0, out: 'web1\n0\n42\n' });
     t.match((await guest.run('uname -r')).out, /^6\.12\./);
     t.match(await host.json(['list']), [{ name: 'web1', state: 'running', cid: 42 }]);
@@ -75,7 +75,7 @@ async function testConnections(t: Test, host: Host, guest: RealGuest): Promise<v
   });
   const many = host.start(['vsock', 'listen', '5300', '--keep-open', '--exec', 'cat']);
   await many.waitFor('listening');
-  const { out } = await guest.run(`${host.path('vsock-many')} call 2 5300 ${MANY}`);
+  const { out } = await guest.run(`${guestProgram(host)} call 2 5300 ${MANY}`);
   t.equal(out, `${MANY} connections\n`);
   many.kill();
 }

@@ -6,7 +6,7 @@ import { type Host, isAlive, random, simulatedHost, until } from '../helpers/hos
 import { callMany, echoServer } from './hybrid-calls.js';
 import {
   bootGuest,
-  compiled,
+  guestProgram,
   type Held,
   held,
   kernelProcesses,
@@ -40,7 +40,7 @@ t.test('a real guest', async (t) => {
 });
 
 async function testIdentity(t: Test, host: Host, guest: RealGuest): Promise<void> {
-  const told = await guest.run(`uname -n; id -u; ${compiled(host, 'vsock-many')} cid`);
+  const told = await guest.run(`uname -n; id -u; ${guestProgram(host)} cid`);
   t.same(told, { status: 0, out: 'web1\n0\n42\n' });
   t.match(await host.json(['list']), [{ name: 'web1', state: 'running', cid: 42 }]);
   const [{ exports }] = await host.json<[{ exports: { kind: string }[] }]>(['inspect', 'web1']);
@@ -92,7 +92,7 @@ async function testResets(t: Test, host: Host, guest: RealGuest): Promise<void> 
     const taking = guest.start('exec socat -u VSOCK-LISTEN:7100 EXEC:"sleep 600"');
     const args = ['vsock', 'connect', 'web1', '7100', '--retry', '30s'];
     const ours = host.start(args, { from: '/dev/zero' });
-    await guest.run('until pgrep -x sleep; do :; done; pkill -9 -f LISTEN:7100');
+    await guest.run('until pgrep -x sleep; do :; done; pkill -9 -f LISTEN:7100; pkill -x sleep');
     t.match(await ours.ended, { status: 6 }, 'not all that was said was heard');
     await taking.ended;
   });
@@ -147,7 +147,7 @@ async function testNothingHeld(t: Test, daemon: number, before: Held): Promise<v
 }
 
 async function testMany(t: Test, host: Host, guest: RealGuest): Promise<void> {
-  const program = host.path('vsock-many');
+  const program = guestProgram(host);
   const path = `${host.runtime}/web1.vsock`;
   const daemon = await host.daemon();
   const before = held(daemon);
@@ -159,7 +159,7 @@ async function testMany(t: Test, host: Host, guest: RealGuest): Promise<void> {
   let begin = performance.now();
   t.equal(await callMany(path, 7300, MANY), MANY, 'into the guest');
   measured('into the guest', performance.now() - begin);
-  await guest.run('pkill vsock-many');
+  await guest.run('pkill -f serve');
   await serving.ended;
 
   const server = await echoServer(path, 5300);
@@ -196,7 +196,7 @@ async function testEnd(t: Test, host: Host, guest: RealGuest): Promise<void> {
   idle.stdin.write('echo connected\n');
   await idle.waitForOutput('connected');
   const ended = await guest.stop();
-  t.match(ended, { status: 143, stderr: /./ });
+  t.match(ended, { status: 143 });
   t.match(await idle.ended, { status: 6 }, 'its peer is told');
   await untilGone(host, 'web1');
   t.same(kernelProcesses(host), []);

@@ -1,6 +1,6 @@
 /** A real Linux as the guest of a VM of a test's simulated host, booted by `vmmctl boot`, and talked to over vsock. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Test } from 'tap';
 import { type Ended, type Host, type Running, type RunOptions, until } from '../helpers/host.js';
@@ -56,8 +56,7 @@ export async function bootGuest(
   vm: string,
   { flags = ['--uml'], ...options }: BootOptions = {},
 ): Promise<RealGuest> {
-  const server = `socat -t 600 VSOCK-LISTEN:${SHELL_PORT},fork EXEC:'bash -s'`;
-  const init = `echo ready; exec ${server}`;
+  const init = `exec ${guestProgram(host)} shell ${SHELL_PORT}`;
   const command = host.start(['boot', vm, ...flags, '--init', init], options);
   const start = (script: string) => {
     const args = ['vsock', 'connect', vm, `${SHELL_PORT}`, '--retry', PATIENCE];
@@ -74,7 +73,7 @@ export async function bootGuest(
     command.kill('SIGTERM');
     return command.ended;
   };
-  await command.waitForOutput('ready');
+  await command.waitForOutput('listening');
   const { out } = await run('echo hello');
   if (out !== 'hello\n') throw new Error(`${vm} says ${out}`);
   return { vm, command, run, start, stop };
@@ -97,10 +96,11 @@ export function rootInitramfs(host: Host, kernel: DebianKernel): string {
   return path;
 }
 
-/** A program of test/lab/programs, compiled into the host's directory, which the guest sees. */
-export function compiled(host: Host, name: string): string {
-  const program = host.path(name);
-  const source = resolve('test/lab/programs', `${name}.c`);
+/** The program for the inside of a guest, compiled into the host's directory, which the guest sees. */
+export function guestProgram(host: Host): string {
+  const program = host.path('vsock-guest');
+  if (existsSync(program)) return program;
+  const source = resolve('test/lab/programs/vsock-guest.c');
   execFileSync('cc', ['-O2', '-Wall', '-Werror', '-o', program, source], { stdio: 'pipe' });
   return program;
 }

@@ -1,11 +1,13 @@
 /*
- * Short connections over AF_VSOCK, many of them, from inside a guest.
+ * What a test needs inside a guest, over AF_VSOCK.
  *
- *   vsock-many cid                prints the guest's own CID
- *   vsock-many serve PORT         echoes what each connection says, until it is killed
- *   vsock-many call CID PORT N    makes N connections, says eight bytes to each and wants them back
+ *   vsock-guest cid                prints the guest's own CID
+ *   vsock-guest shell PORT         runs bash for each connection, which says what it is to do
+ *   vsock-guest serve PORT         echoes what each connection says, until it is killed
+ *   vsock-guest call CID PORT N    makes N connections, says eight bytes to each and wants them back
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +31,43 @@ static int socket_of(struct sockaddr_vm *address, unsigned cid, unsigned port)
     return socket(AF_VSOCK, SOCK_STREAM, 0);
 }
 
-static int serve(unsigned port)
+/* A socket that listens, or -1. */
+static int listen_on(unsigned port)
 {
     struct sockaddr_vm address;
     int listener = socket_of(&address, VMADDR_CID_ANY, port);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) return fail("bind");
-    if (listen(listener, 128) < 0) return fail("listen");
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) return -1;
+    if (listen(listener, 128) < 0) return -1;
     puts("listening");
     fflush(stdout);
+    return listener;
+}
+
+static int shell(unsigned port)
+{
+    int listener = listen_on(port);
+    if (listener < 0) return fail("listen");
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0) return fail("accept");
+        if (fork() == 0) {
+            int target;
+            signal(SIGCHLD, SIG_DFL);
+            for (target = 0; target < 3; target++) dup2(fd, target);
+            close(fd);
+            close(listener);
+            execlp("bash", "bash", "-s", (char *)NULL);
+            _exit(127);
+        }
+        close(fd);
+    }
+}
+
+static int serve(unsigned port)
+{
+    int listener = listen_on(port);
+    if (listener < 0) return fail("listen");
     for (;;) {
         char bytes[256];
         ssize_t got;
@@ -92,9 +123,10 @@ static int print_cid(void)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "cid") == 0) return print_cid();
+    if (argc == 3 && strcmp(argv[1], "shell") == 0) return shell(atoi(argv[2]));
     if (argc == 3 && strcmp(argv[1], "serve") == 0) return serve(atoi(argv[2]));
     if (argc == 5 && strcmp(argv[1], "call") == 0)
         return call(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
-    fprintf(stderr, "usage: vsock-many cid | serve PORT | call CID PORT N\n");
+    fprintf(stderr, "usage: vsock-guest cid | shell PORT | serve PORT | call CID PORT N\n");
     return 2;
 }
