@@ -16,6 +16,7 @@ import { VmmDev } from '../../src/core/simulator/vbox/device/vmmdev.js';
 import { GuestMemory } from '../../src/core/simulator/vbox/guest-memory.js';
 import type { HgcmService } from '../../src/core/simulator/vbox/hgcm-service.js';
 import type { DevicePlatform } from '../../src/core/simulator/vbox/platform.js';
+import { pass } from './time.js';
 
 export const MIB = 2 ** 20;
 
@@ -69,16 +70,7 @@ export class Rig implements DevicePlatform {
 
   /** Time passes, deadline by deadline. */
   pass(ms: number): void {
-    const endMs = this.clock.monotonicMs() + ms;
-    for (
-      let at = this.deadlines.next();
-      at !== undefined && at <= endMs;
-      at = this.deadlines.next()
-    ) {
-      this.clock.advance(Math.max(0, at - this.clock.monotonicMs()));
-      this.deadlines.expire(at);
-    }
-    this.clock.advance(endMs - this.clock.monotonicMs());
+    pass(this.clock, this.deadlines, ms);
   }
 
   /** ReportGuestInfo. */

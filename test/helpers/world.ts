@@ -4,6 +4,7 @@ import { type Caller, ROOT } from '../../src/core/simulator/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
 import { DEFAULT_VMM_CONFIG, type VmmConfig } from '../../src/core/simulator/vmm/config.js';
 import { World } from '../../src/core/simulator/world.js';
+import { pass } from './time.js';
 import { create, DESTROY_ON_CLOSE, destroy } from './vmm.js';
 
 /** @param vmm What its vmm(4) has other than by default. */
@@ -27,13 +28,7 @@ export function testWorld(vmm: Partial<VmmConfig> = {}) {
     log,
     /** Lets time pass, and what is due in it happen. */
     pass(ms: number): void {
-      const until = clock.monotonicMs() + ms;
-      for (let at = world.deadlines.next(); at !== undefined && at <= until; ) {
-        clock.advance(Math.max(0, at - clock.monotonicMs()));
-        world.deadlines.expire(clock.monotonicMs());
-        at = world.deadlines.next();
-      }
-      clock.advance(until - clock.monotonicMs());
+      pass(clock, world.deadlines, ms);
     },
     /** Creates a VM by the ioctl, as any program would. */
     create(name: string, caller: Caller = ROOT): void {

@@ -7,8 +7,6 @@ import { HGCMServiceLocation, VMMDEV_HGCM_PARM_TYPE } from './hgcm.js';
 import { bytes, i32, struct, u8, u16, u32 } from './layout.js';
 import { _IO, _IOC, _IOC_READ, _IOC_WRITE, _IOWR } from './linux-ioctl.js';
 
-export { VMMDEV_HVF } from './vmmdev.js';
-
 const VBG_IOCTL_TYPE = 0x56;
 
 export const VBG_IOCTL_HDR_VERSION = 0x10001;

@@ -9,6 +9,7 @@ import { VboxGuestDriver } from '../../../../../src/core/simulator/vbox/driver/d
 import { GuestMemory } from '../../../../../src/core/simulator/vbox/guest-memory.js';
 import { GuestPropertyService } from '../../../../../src/core/simulator/vbox/services/guest-properties.js';
 import { makeServices } from '../../../../../src/core/simulator/vbox/services/table.js';
+import { pass } from '../../../../helpers/time.js';
 
 const MIB = 2 ** 20;
 
@@ -68,14 +69,7 @@ export class AgentMachine {
   }
 
   advance(ms: number): void {
-    for (let left = ms; ; ) {
-      const next = this.deadlines.next() ?? Number.POSITIVE_INFINITY;
-      const wait = Math.min(left, Math.max(0, next - this.clock.monotonicMs()));
-      this.clock.advance(wait);
-      left -= wait;
-      this.deadlines.expire(this.clock.monotonicMs());
-      if (left === 0) return;
-    }
+    pass(this.clock, this.deadlines, ms);
   }
 
   /** What the host is told in a property; undefined when there is none. */

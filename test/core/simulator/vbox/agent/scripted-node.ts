@@ -33,6 +33,7 @@ import {
   type UserMemory,
 } from '../../../../../src/core/simulator/node.js';
 import { GuestAgent } from '../../../../../src/core/simulator/vbox/agent/agent.js';
+import { pass } from '../../../../helpers/time.js';
 
 const decoder = new TextDecoder();
 
@@ -196,15 +197,7 @@ export class AgentLab {
   });
 
   advance(ms: number): void {
-    for (let left = ms; ; ) {
-      const next = this.deadlines.next();
-      const wait =
-        next === undefined ? left : Math.min(left, Math.max(0, next - this.clock.monotonicMs()));
-      this.clock.advance(wait);
-      left -= wait;
-      this.deadlines.expire(this.clock.monotonicMs());
-      if (left === 0) return;
-    }
+    pass(this.clock, this.deadlines, ms);
   }
 
   /** What was asked since the last look. */

@@ -17,6 +17,7 @@ import { VboxGuestDriver } from '../../../../../src/core/simulator/vbox/driver/d
 import { GuestMemory } from '../../../../../src/core/simulator/vbox/guest-memory.js';
 import type { HgcmService } from '../../../../../src/core/simulator/vbox/hgcm-service.js';
 import type { DevicePorts } from '../../../../../src/core/simulator/vbox/platform.js';
+import { pass } from '../../../../helpers/time.js';
 import { ScriptedDevice } from './scripted-device.js';
 
 const MIB = 1024 * 1024;
@@ -27,15 +28,7 @@ function parts(memoryBytes: number) {
   const pages = new GuestMemory({ size: () => memoryBytes });
   const kernelLog: string[] = [];
   /** Lets time pass, and what is due happen when it is. */
-  const advance = (ms: number) => {
-    const endMs = clock.monotonicMs() + ms;
-    for (let atMs = deadlines.next(); atMs !== undefined && atMs <= endMs; ) {
-      clock.advance(Math.max(0, atMs - clock.monotonicMs()));
-      deadlines.expire(clock.monotonicMs());
-      atMs = deadlines.next();
-    }
-    clock.advance(endMs - clock.monotonicMs());
-  };
+  const advance = (ms: number) => pass(clock, deadlines, ms);
   const driverOf = (ports: DevicePorts) =>
     new VboxGuestDriver({ pages, ports, clock, deadlines, log: (text) => kernelLog.push(text) });
   return { clock, deadlines, pages, kernelLog, advance, driverOf };
