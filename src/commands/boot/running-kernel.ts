@@ -10,10 +10,12 @@ export const LOG_FD = 3;
 const END_MS = 2000;
 
 /**
- * Runs beside the kernel. When its standard input ends, because all is over or because we were killed, it ends what is
- * left of the kernel's processes and removes its directory. A process that ends meanwhile may still add a file.
+ * Runs beside the kernel, whose process group it is told first. When its standard input ends, because all is over or
+ * because we were killed, it ends what is left of the kernel's processes and removes its directory. A process that ends
+ * meanwhile may still add a file.
  */
-const REAPER = 'cat >/dev/null; kill -9 "-$1" 2>/dev/null; rm -rf "$2" || rm -rf "$2"';
+const REAPER =
+  'read -r group; cat >/dev/null; kill -9 "-$group" 2>/dev/null; rm -rf "$1" || rm -rf "$1"';
 
 export interface KernelEnd {
   /** Null when a signal ended it. */
@@ -25,13 +27,15 @@ export class RunningKernel {
   /** Rejects when it could not be started. */
   readonly ended: Promise<KernelEnd>;
   readonly #child: ChildProcess;
-  readonly #reaper: ChildProcess;
+  readonly #reaper: Reaper;
   #killTimer: NodeJS.Timeout | undefined;
   #told = false;
 
   /** @param surroundings the directory is removed after the kernel's end. */
   constructor(line: CommandLine, { directory, io }: { directory: string; io: Io }) {
     const { program, args } = line;
+    // First, so that there is never a kernel without it.
+    this.#reaper = new Reaper(directory);
     this.#child = spawn(program, args, {
       env: { ...io.env, ...line.env },
       stdio: ['inherit', 'inherit', 'inherit', line.logFd === LOG_FD ? 'pipe' : 'ignore'],
@@ -46,12 +50,7 @@ export class RunningKernel {
       this.#child.once('error', reject);
       this.#child.once('close', (status, signal) => resolve({ status, signal }));
     });
-    // Nought would mean our own group.
-    const group = this.#child.pid ?? Number.MAX_SAFE_INTEGER;
-    this.#reaper = spawn('sh', ['-c', REAPER, 'reaper', `${group}`, directory], {
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-    });
+    this.#reaper.watch(this.#child.pid);
   }
 
   /** Tells the kernel to end, and kills it when it does not, or when it is told so again. */
@@ -70,9 +69,7 @@ export class RunningKernel {
     if (!this.#hasEnded) this.end();
     await this.ended.catch(() => undefined);
     clearTimeout(this.#killTimer);
-    const reaped = new Promise((resolve) => this.#reaper.once('close', resolve));
-    this.#reaper.stdin?.end();
-    await reaped;
+    await this.#reaper.reap();
   }
 
   get #hasEnded(): boolean {
@@ -82,6 +79,47 @@ export class RunningKernel {
 
   #kill(): void {
     if (this.#hasEnded || this.#child.pid === undefined) return;
-    process.kill(-this.#child.pid, 'SIGKILL');
+    killGroup(this.#child.pid);
+  }
+}
+
+class Reaper {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+  #group: number | undefined;
+
+  constructor(directory: string) {
+    this.#child = spawn('sh', ['-c', REAPER, 'reaper', directory], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('close', () => resolve());
+      this.#child.once('error', () => resolve());
+    });
+    // A signal to our group that comes before it has left it ends it; then it is us who reap.
+    this.#child.stdin?.on('error', () => undefined);
+  }
+
+  /** @param group undefined when there is no kernel to end. */
+  watch(group: number | undefined): void {
+    this.#group = group;
+    // Nought would mean its own group.
+    this.#child.stdin?.write(`${group ?? Number.MAX_SAFE_INTEGER}\n`);
+  }
+
+  /** Resolves when no process of the kernel is left. */
+  async reap(): Promise<void> {
+    if (this.#group !== undefined) killGroup(this.#group);
+    this.#child.stdin?.end();
+    await this.#ended;
+  }
+}
+
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
