@@ -27,6 +27,7 @@ const SYSTEMS: Readonly<Record<ProbedSystem | 'vmmctl', string>> = {
 const USES: Readonly<Record<string, readonly string[]>> = {
   '/dev/vsock': ['host-version'],
   AF_VSOCK: ['vsock connect', 'vsock listen', 'vsock cat', 'vsock ping', 'vsock list'],
+  vsockmon: ['vsock capture'],
   '/dev/vhost-vsock': ['boot'],
   '/dev/kvm': ['boot'],
   '/dev/vmmctl': ['create', 'destroy'],

@@ -1,8 +1,17 @@
 /** Records that a host has of each of its VMs: those that a command line names, or all. */
+import type { VmmctlCommand } from '../cli/command.js';
 import { UsageError } from '../cli/errors.js';
+import { args } from '../cli/flags.js';
+import { escapeControls } from '../cli/view/escape.js';
+import type { Column } from '../cli/view/table.js';
 import { SystemError } from '../core/abi/errno.js';
 import type { Backend } from '../core/backend/port.js';
-import { withNearNames } from './vm-name.js';
+import { vmName, withNearNames } from './vm-name.js';
+
+/** Some VMs, or all. */
+export const VM_ARGS = {
+  vm: args({ summary: 'names of VMs; all when left out', convert: vmName }),
+} as const;
 
 /** Of one VM, or of all; ENOENT when there is none of the name. */
 export type ReadRecords<R> = (name?: string) => Promise<R[]>;
@@ -31,6 +40,21 @@ export async function chooseRecords<R extends { vm: string | null }>(
     }
   }
   return chosen;
+}
+
+/** Shows what was chosen: a document where nothing failed, the essential of each with --quiet, else a table. */
+export async function showRecords<R extends { vm: string | null }>(
+  command: VmmctlCommand,
+  { found, missing }: Chosen<R>,
+  columns: readonly Column<R>[],
+  essential: (record: R) => string,
+): Promise<void> {
+  for (const error of missing) command.fail(error);
+  if (command.flags.json) {
+    if (command.status === 0) command.json(found);
+  } else if (command.flags.quiet) {
+    command.out(found.map((record) => `${escapeControls(essential(record))}\n`).join(''));
+  } else await command.table(found, columns);
 }
 
 /** By code units, as in a list of VMs. */

@@ -20,9 +20,10 @@ export interface Watched<R> {
 }
 
 export interface WatchOptions {
-  intervalMs: number;
-  /** How many looks; without end when left out. */
-  count?: number | undefined;
+  /** Milliseconds. */
+  readonly interval: number;
+  /** How many looks; 0 is without end. */
+  readonly count: number;
 }
 
 export const WATCH_FLAGS = {
@@ -55,11 +56,11 @@ export async function watchRecords<R>(
 
 async function* looksOf<R>(
   watched: Watched<R>,
-  { intervalMs, count = Number.POSITIVE_INFINITY }: WatchOptions,
+  { interval, count }: WatchOptions,
   signal: AbortSignal,
 ): AsyncGenerator<R[]> {
-  for (let done = 0; done < count && !signal.aborted; done++) {
-    if (done > 0 && !(await pause(intervalMs, signal))) return;
+  for (let done = 0; (count === 0 || done < count) && !signal.aborted; done++) {
+    if (done > 0 && !(await pause(interval, signal))) return;
     yield await watched.look();
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import {
   decodeHeader,
@@ -8,6 +8,7 @@ import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RW,
 } from '../../src/core/abi/virtio-vsock.js';
+import { Client } from '../helpers/daemon-client.js';
 import { type Host, simulatedHost, until } from '../helpers/host.js';
 import { requireTool } from '../helpers/requires.js';
 import { type Guest, queueAt, umlGuest } from '../helpers/vhost-setup.js';
@@ -124,15 +125,100 @@ t.test('what a VM is offered by', async (t) => {
     await host.run(['destroy', name]);
   });
 
-  await t.test('is gone when the host starts anew, and so is what it left', async (t) => {
+  await t.test('comes back when the host starts anew', async (t) => {
     await exported(host, 'web1', '--vhost-user', 'vsock');
-    process.kill(await host.daemon(), 'SIGKILL');
-    await until('the host is gone', async () => {
-      return !(await host.json<{ running: boolean }>(['sim', 'status'])).running;
-    });
+    await exported(host, 'web1', '--vhost-user', 'balloon', '--off');
+    await killHost(host);
     t.ok(existsSync(path));
+    t.equal((await inspect(host, 'web1')).exports.length, 2);
+    const { frontend } = await umlGuest(t, path);
+    frontend.close();
+    t.match(await host.run(['sim', 'restart']), { status: 0 });
+    t.same((await inspect(host, 'web1')).exports[1], { kind: 'vhost-user-vsock', path });
+  });
+
+  await t.test('does not when it was taken back', async (t) => {
+    await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
+    t.match(await host.run(['sim', 'restart']), { status: 0 });
     t.equal((await inspect(host, 'web1')).exports.length, 1);
     t.notOk(existsSync(path));
+  });
+
+  await t.test('is tried again where it could not come back', async (t) => {
+    await exported(host, 'web1', '--vhost-user', 'vsock');
+    await killHost(host);
+    rmSync(path);
+    mkdirSync(path);
+    t.equal((await inspect(host, 'web1')).exports.length, 1);
+    const { stdout } = await host.run(['sim', 'log']);
+    t.match(stdout.toString(), /cannot offer "web1" by vhost-user-vsock again: /);
+    rmdirSync(path);
+    t.match(await host.run(['sim', 'restart']), { status: 0 });
+    t.equal((await inspect(host, 'web1')).exports.length, 2);
+  });
+});
+
+async function killHost(host: Host): Promise<void> {
+  process.kill(await host.daemon(), 'SIGKILL');
+  await until('the host is gone', async () => {
+    return !(await host.json<{ running: boolean }>(['sim', 'status'])).running;
+  });
+}
+
+t.test('what is offered for a client', async (t) => {
+  const host = await simulatedHost(t);
+  await host.run(['create', 'web1']);
+  const kinds = async () => (await inspect(host, 'web1')).exports.map(({ kind }) => kind).slice(1);
+  const offer = async (client: Client) => {
+    const options = { name: 'web1', kind: 'vhost-user-vsock', forClient: true };
+    t.match(await client.call('exportVm', options), { ok: { exported: {} } });
+  };
+
+  await t.test('ends with it', async (t) => {
+    const client = await Client.open(host);
+    await offer(client);
+    t.same(await kinds(), ['vhost-user-vsock']);
+    client.close();
+    await until('it is gone', async () => (await kinds()).length === 0);
+    t.notOk(existsSync(`${host.runtime}/web1.vhost-vsock`));
+  });
+
+  await t.test('does not come back when the host starts anew', async (t) => {
+    await offer(await Client.open(host));
+    await killHost(host);
+    t.same(await kinds(), []);
+  });
+
+  await t.test('is not its own when it was there before', async (t) => {
+    await exported(host, 'web1', '--vhost-user', 'vsock');
+    const client = await Client.open(host);
+    await offer(client);
+    client.close();
+    await host.run(['list']);
+    t.same(await kinds(), ['vhost-user-vsock']);
+    await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
+  });
+
+  await t.test('stays when somebody else asks for it meanwhile', async (t) => {
+    const client = await Client.open(host);
+    await offer(client);
+    await exported(host, 'web1', '--vhost-user', 'vsock');
+    client.close();
+    t.match(await host.run(['sim', 'restart']), { status: 0 });
+    t.same(await kinds(), ['vhost-user-vsock']);
+  });
+
+  await t.test('and was taken back, is not another one that came after it', async (t) => {
+    await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
+    const [first, second] = [await Client.open(host), await Client.open(host)];
+    await offer(first);
+    await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
+    await offer(second);
+    first.close();
+    await host.run(['list']);
+    t.same(await kinds(), ['vhost-user-vsock']);
+    second.close();
+    await until('it is gone', async () => (await kinds()).length === 0);
   });
 });
 
@@ -143,6 +229,9 @@ t.test('a kernel that takes the socket device is the guest', async (t) => {
   const path = await exported(host, 'web1', '--vhost-user', 'vsock');
   const simulated = host.start(['--in', 'web1', 'vsock', 'listen', '7000']);
   await simulated.waitFor('listening');
+  const waiting = ['events', 'wait', '--mask', 'cpu-hotplug', '--verbose'];
+  const events = host.start(['--in', 'web1', ...waiting]);
+  await events.waitFor('waiting for');
   const listener = host.start(['vsock', 'listen', '5000'], { openStdin: true });
   await listener.waitFor('listening');
   const kernel = await driver(t, path);
@@ -150,7 +239,8 @@ t.test('a kernel that takes the socket device is the guest', async (t) => {
   t.equal(await kernel.driver.next(), 'RESPONSE ');
 
   t.equal((await inspect(host, 'web1')).state, 'running');
-  t.match(await simulated.ended, { status: 6 }, 'what ran in the simulated guest has ended');
+  t.match(await simulated.ended, { status: 7, stderr: /a real kernel runs in 'web1'/ });
+  t.match(await events.ended, { status: 7, stderr: /a real kernel runs in 'web1'/ });
   const refused = await host.run(['--in', 'web1', 'vsock', 'list']);
   t.match(refused, { status: 7, stderr: /a real kernel runs in 'web1'.*EOPNOTSUPP/ });
 

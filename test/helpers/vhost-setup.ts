@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { fromBytes, u64 } from '../../src/core/abi/layout.js';
 import * as v from '../../src/core/abi/vhost-user.js';
+import { copyIn, copyOut, sizeOf } from '../../src/core/export/vhost-user/byte-parts.js';
 import type {
   Chain,
   DeviceHost,
@@ -24,7 +25,8 @@ export const QUEUE_MEMORY = 256 * 1024;
 const [VERSION_1, EVENT_IDX, INDIRECT, PROTOCOL] = [1n << 32n, 1n << 29n, 1n << 28n, 1n << 30n];
 /** In-band notifications, and what they need. */
 const UML_PROTOCOL = 0x4228n;
-const QEMU_PROTOCOL = 0x208n;
+/** With a log of written pages. */
+const QEMU_PROTOCOL = 0x20an;
 
 /** Gives back what it reads, as far as there is room; writes down what it is told. */
 export class EchoDevice implements VirtioDevice {
@@ -79,14 +81,9 @@ export class EchoDevice implements VirtioDevice {
 
 /** Copies the readable bytes of a chain into its writable part. @returns how many there was room for. */
 export function echo({ readable, writable }: Chain): number {
-  const source = readable.flatMap((part) => [...part]);
-  let at = 0;
-  for (const part of writable) {
-    const piece = source.slice(at, at + part.length);
-    part.set(piece);
-    at += piece.length;
-  }
-  return at;
+  const bytes = copyOut(readable, 0, sizeOf(writable));
+  copyIn(writable, 0, bytes);
+  return bytes.length;
 }
 
 export interface Offered {
@@ -128,8 +125,8 @@ export interface GuestOptions extends DriverOptions {
   indirect?: boolean;
 }
 
-function guestMemory(t: Test, frontend: Frontend, options: GuestOptions) {
-  const memory = new TestMemory(frontend.system, QUEUES * QUEUE_MEMORY);
+function guestMemory(t: Test, frontend: Frontend, options: GuestOptions, flags?: number) {
+  const memory = new TestMemory(frontend.system, QUEUES * QUEUE_MEMORY, flags);
   t.teardown(() => memory.close());
   const queues = Array.from({ length: QUEUES }, (_, index) => {
     return new DriverQueue(memory, index * QUEUE_MEMORY, (index + 1) * QUEUE_MEMORY, options);
@@ -137,17 +134,19 @@ function guestMemory(t: Test, frontend: Frontend, options: GuestOptions) {
   return { memory, queues };
 }
 
-function features({ eventIdx, indirect }: GuestOptions): bigint {
+export function guestFeatures({ eventIdx, indirect }: GuestOptions): bigint {
   return 0b10n | VERSION_1 | PROTOCOL | (eventIdx ? EVENT_IDX : 0n) | (indirect ? INDIRECT : 0n);
 }
 
-export function ringAddress(queue: DriverQueue, index: number): Uint8Array {
+/** @param log the used ring's guest address, where writes to it are to be marked. */
+export function ringAddress(queue: DriverQueue, index: number, log?: number): Uint8Array {
   return v.vhost_user_vring_addr.encode({
     index,
+    flags: log === undefined ? 0 : 1 << v.VHOST_VRING_F_LOG,
     desc: BigInt(queue.user + queue.desc),
     avail: BigInt(queue.user + queue.avail),
     used: BigInt(queue.user + queue.used),
-    log: 2n ** 64n - 1n,
+    log: log === undefined ? 2n ** 64n - 1n : BigInt(log),
   });
 }
 
@@ -169,7 +168,8 @@ export async function umlGuest(t: Test, path: string, options: GuestOptions = {}
   const frontend = await Frontend.connect(t, path);
   const { libc } = frontend.system;
   const same = { ...options, guest: GUEST_BASE, user: GUEST_BASE };
-  const { memory, queues } = guestMemory(t, frontend, same);
+  // User-mode Linux' file can't be sealed.
+  const { memory, queues } = guestMemory(t, frontend, same, 0);
   await frontend.tell(v.VHOST_USER_SET_OWNER);
   await frontend.ask(v.VHOST_USER_GET_FEATURES);
   await frontend.ask(v.VHOST_USER_GET_PROTOCOL_FEATURES);
@@ -179,7 +179,7 @@ export async function umlGuest(t: Test, path: string, options: GuestOptions = {}
   frontend.own(ours);
   await frontend.tell(v.VHOST_USER_SET_BACKEND_REQ_FD, undefined, [theirs]);
   libc.close(theirs);
-  await frontend.word(v.VHOST_USER_SET_FEATURES, features(options));
+  await frontend.word(v.VHOST_USER_SET_FEATURES, guestFeatures(options));
   await frontend.setMemory(memory, GUEST_BASE, GUEST_BASE);
   for (const [index, queue] of queues.entries()) await placeRing(frontend, queue, index);
   for (const index of queues.keys()) await frontend.state(v.VHOST_USER_SET_VRING_ENABLE, index, 1);
@@ -235,7 +235,7 @@ export async function qemuGuest(t: Test, path: string, options: GuestOptions = {
     await frontend.word(v.VHOST_USER_SET_VRING_CALL, BigInt(index), [call]);
     await frontend.word(v.VHOST_USER_SET_VRING_ERR, BigInt(index), [frontend.eventfd()]);
   }
-  await frontend.word(v.VHOST_USER_SET_FEATURES, features(options));
+  await frontend.word(v.VHOST_USER_SET_FEATURES, guestFeatures(options));
   await frontend.setMemory(memory);
   const start = async (queue: DriverQueue, index: number) => {
     await placeRing(frontend, queue, index);

@@ -1,5 +1,29 @@
 /** Virtqueues without a ring, for tests of devices: the test is the driver. */
+import { copyOut, type Piece } from '../../src/core/export/vhost-user/byte-parts.js';
 import type { Chain, DeviceHost, DeviceQueue } from '../../src/core/export/vhost-user/device.js';
+
+/** A buffer of a driver, in the test's own memory. */
+export class Buf implements Piece {
+  readonly bytes: Uint8Array;
+  readonly address: number;
+
+  constructor(bytes: Uint8Array, address = 0) {
+    this.bytes = bytes;
+    this.address = address;
+  }
+
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  read(at: number, into: Uint8Array): void {
+    into.set(this.bytes.subarray(at, at + into.length));
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.bytes.set(bytes, at);
+  }
+}
 
 export class FakeQueue implements DeviceQueue {
   readonly available: Chain[] = [];
@@ -24,18 +48,21 @@ export class FakeQueue implements DeviceQueue {
 
   /** Makes buffers of these sizes available, as one chain to be written. */
   offer(...sizes: number[]): void {
-    this.available.push({ readable: [], writable: sizes.map((size) => new Uint8Array(size)) });
+    this.available.push({
+      readable: [],
+      writable: sizes.map((size) => new Buf(new Uint8Array(size))),
+    });
   }
 
   /** Makes bytes available, in pieces. */
   send(...readable: Uint8Array[]): void {
-    this.available.push({ readable, writable: [] });
+    this.available.push({ readable: readable.map((bytes) => new Buf(bytes)), writable: [] });
   }
 
   /** What was written into each chain that came back, since the last call. */
   written(): Uint8Array[] {
     return this.used.splice(0).map(({ chain, written }) => {
-      return new Uint8Array(Buffer.concat(chain.writable).subarray(0, written));
+      return copyOut(chain.writable, 0, written);
     });
   }
 }
@@ -44,8 +71,8 @@ export class FakeQueue implements DeviceQueue {
 export class FakeDeviceHost implements DeviceHost {
   configChanges = 0;
   readonly failures: string[] = [];
-  /** Ranges that were given back: address and length; of views their lengths. */
-  readonly released: (number | [number, number])[] = [];
+  /** Ranges that were given back: address and length. */
+  readonly released: [number, number][] = [];
 
   configChanged(): void {
     this.configChanges++;
@@ -55,9 +82,8 @@ export class FakeDeviceHost implements DeviceHost {
     this.failures.push(reason);
   }
 
-  release(range: Uint8Array | { address: number; length: number }): number {
-    if (range instanceof Uint8Array) this.released.push(range.length);
-    else this.released.push([range.address, range.length]);
-    return range.length;
+  release({ address, length }: { address: number; length: number }): number {
+    this.released.push([address, length]);
+    return length;
   }
 }

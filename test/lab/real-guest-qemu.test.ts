@@ -1,18 +1,22 @@
 /** Debian's own kernel as the guest of the simulated host: QEMU over vhost-user-vsock-pci, booted by `vmmctl boot`. */
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { type Host, random, simulatedHost } from '../helpers/host.js';
 import { requireTool } from '../helpers/requires.js';
 import { debianKernel } from './debian-kernel.js';
 import { requireQemu } from './qemu.js';
-import { bootGuest, guestProgram, type RealGuest, rootInitramfs, untilGone } from './real-guest.js';
+import {
+  bootGuest,
+  guestProgram,
+  type RealGuest,
+  rootInitramfs,
+  sha256,
+  untilGone,
+} from './real-guest.js';
 
 const MIB = 2 ** 20;
 const LARGE = 10 * MIB;
 const MANY = 200;
-
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 t.setTimeout(600_000);
 

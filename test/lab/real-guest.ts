@@ -1,5 +1,6 @@
 /** A real Linux as the guest of a VM of a test's simulated host, booted by `vmmctl boot`, and talked to over vsock. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Test } from 'tap';
@@ -119,6 +120,24 @@ export function held(pid: number): Held {
     // A guest's memory is a deleted file.
     mappings: maps.filter((line) => line.includes('(deleted)') && / rw-s /.test(line)).length,
   };
+}
+
+/** Looks that a process holds no more than before; what was closed may need a moment to be gone. */
+export async function testNothingHeld(t: Test, pid: number, before: Held): Promise<void> {
+  const more = () => {
+    const now = held(pid);
+    return {
+      descriptors: Math.max(0, now.descriptors - before.descriptors),
+      mappings: Math.max(0, now.mappings - before.mappings),
+    };
+  };
+  const isGone = () => more().descriptors + more().mappings === 0;
+  await until('nothing more is held', isGone).catch(() => undefined);
+  t.same(more(), { descriptors: 0, mappings: 0 }, 'the simulated host holds no more than before');
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** The processes of all guests of this host, the kernel itself first. */

@@ -6,6 +6,7 @@ import type { Guest, VsockNetwork } from '../../src/core/simulator/vsock/network
 import type { Socket, SocketType } from '../../src/core/simulator/vsock/socket.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
 import { guardStack } from './checks.js';
+import { Kernel, type KernelSurroundings } from './kernel.js';
 import type { SimulationOptions } from './options.js';
 
 export const PORTS: Readonly<Record<SocketType, number>> = {
@@ -18,6 +19,8 @@ export interface Machine {
   readonly stack: Stack;
   /** Undefined for the host. */
   readonly guest: Guest | undefined;
+  /** Where the guest is one. */
+  readonly kernel: Kernel | undefined;
   readonly listeners: Socket[];
   alive: boolean;
 }
@@ -36,16 +39,19 @@ export class Machines {
     options: SimulationOptions,
     rng: SeededRng,
     onFault: (machine: Machine) => void,
+    surroundings: KernelSurroundings,
   ) {
     this.#network = network;
     this.#options = options;
     this.#rng = rng;
     this.#onFault = onFault;
-    this.#add(network.host, undefined);
+    this.#add(network.host, undefined, undefined);
     for (let n = 0; n < options.guests; n++) {
       const guest = network.addGuest();
       network.setCid(guest, this.#nextCid++);
-      this.#add(guest.stack, guest);
+      const isKernel = rng.below(100) < options.kernelPercent;
+      const kernel = isKernel ? new Kernel(network, guest, rng, surroundings) : undefined;
+      this.#add(kernel?.stack ?? guest.stack, guest, kernel);
     }
     this.#slowDown();
   }
@@ -77,6 +83,7 @@ export class Machines {
       machine.alive = false;
       this.#onFault(machine);
       this.#network.removeGuest(guest);
+      machine.kernel?.remove();
     }
     this.#slowDown();
   }
@@ -90,7 +97,12 @@ export class Machines {
     this.#slowDown();
   }
 
-  #add(stack: Stack, guest: Guest | undefined): void {
+  /** The drivers of the kernels do something. @returns whether one did */
+  runKernels(hurry: boolean): boolean {
+    return this.all.map(({ kernel }) => kernel?.run(hurry)).includes(true);
+  }
+
+  #add(stack: Stack, guest: Guest | undefined, kernel: Kernel | undefined): void {
     guardStack(stack);
     const types: SocketType[] =
       this.#options.profile === 'patchset-2015' ? ['stream'] : ['stream', 'seqpacket'];
@@ -100,7 +112,7 @@ export class Machines {
       stack.listen(socket, this.#options.backlog);
       return socket;
     });
-    this.all.push({ stack, guest, listeners, alive: true });
+    this.all.push({ stack, guest, kernel, listeners, alive: true });
   }
 
   /** A device that was reset has new queues: these are as slow as the old ones. */
@@ -108,8 +120,10 @@ export class Machines {
     const { maxLatencyMs } = this.#options;
     if (maxLatencyMs === 0) return;
     const latency = this.#healed ? undefined : () => this.#rng.below(maxLatencyMs + 1);
-    for (const { guest } of this.all) {
-      for (const channel of [guest?.port?.up, guest?.port?.down, guest?.loopback]) {
+    for (const { guest, kernel } of this.all) {
+      // A kernel takes packets into buffers that stand ready; how slow it is, its driver says.
+      const down = kernel === undefined ? guest?.port?.down : undefined;
+      for (const channel of [guest?.port?.up, down, guest?.loopback]) {
         if (channel !== undefined) channel.latency = latency;
       }
     }

@@ -32,6 +32,8 @@ export interface SimulationOptions {
   deafPercent: number;
   /** Connections to host ports without a listener, which somebody claims, refuses or forgets; of a hundred. */
   deferPercent: number;
+  /** Guests that are kernels behind a virtio device, of a hundred. */
+  kernelPercent: number;
 }
 
 const SIZES = [1, 100, 1000, 5000, 65_536, 65_537, 200_000, 262_144, 600_000] as const;
@@ -65,5 +67,6 @@ export function optionsFor(seed: number): SimulationOptions {
     abortPercent: sometimes(40),
     deafPercent: sometimes(30),
     deferPercent: old ? 0 : sometimes(40),
+    kernelPercent: old ? 0 : sometimes(100),
   };
 }

@@ -74,7 +74,10 @@ class Simulation {
       defers: options.deferPercent > 0,
     });
     this.#checks = new PacketChecks(this.#network, () => this.#clock.monotonicMs());
-    this.#machines = new Machines(this.#network, options, this.#rng, (m) => this.#fault(m));
+    this.#machines = new Machines(this.#network, options, this.#rng, (m) => this.#fault(m), {
+      nowMs: () => this.#clock.monotonicMs(),
+      after: (ms, action) => this.#deadlines.schedule(this.#clock.monotonicMs() + ms, action),
+    });
     for (const machine of this.#machines.all) {
       for (const listener of machine.listeners) {
         this.#onWake.set(listener, () => this.#accept(machine, listener));
@@ -120,6 +123,7 @@ class Simulation {
   #turn(): void {
     this.#deadlines.expire(this.#clock.monotonicMs());
     this.#network.run(1 + this.#rng.below(64));
+    this.#machines.runKernels(false);
     this.#serve(false);
     this.#step(false);
     this.#growBuffer();
@@ -133,8 +137,10 @@ class Simulation {
       while (busy) {
         this.#deadlines.expire(this.#clock.monotonicMs());
         while (this.#network.run(1000));
+        const moved = this.#machines.runKernels(true);
         this.#serve(true);
-        busy = this.#step(true) || this.#network.switch.busy || this.#network.woken.size > 0;
+        busy = this.#step(true) || moved || this.#network.switch.busy;
+        busy ||= this.#network.woken.size > 0;
       }
       const next = this.#deadlines.next();
       if (next === undefined && this.#connections.every(isOver)) return;
@@ -145,25 +151,29 @@ class Simulation {
   }
 
   #checkEnd(): void {
-    const { backlog, stallPermille, maxLatencyMs, maxStepMs } = this.#options;
+    const { backlog, stallPermille, maxLatencyMs, maxStepMs, kernelPercent } = this.#options;
+    // A guest that takes nothing for two seconds loses what a kernel sends to it.
+    const mayCloseTooEarly = maxStepMs > 100 || (kernelPercent > 0 && stallPermille > 0);
     const mayFail = backlog < 128 || stallPermille > 0 || maxLatencyMs > 0 || maxStepMs > 0;
     for (const connection of this.#connections) {
       const forbidden = this.#options.policy !== 'siblings' && !connection.loopback;
       const mayBeRefused = mayFail || forbidden || this.#options.deferPercent > 0;
-      checkConnection(connection, { mayBeRefused, mayCloseTooEarly: maxStepMs > 100 });
+      checkConnection(connection, { mayBeRefused, mayCloseTooEarly });
     }
     for (const { listeners } of this.#machines.all) for (const one of listeners) one.close();
     const end = this.#clock.monotonicMs() + LAST_WAIT_MS;
     for (let at = 0; at <= end; at = this.#deadlines.next() ?? Number.POSITIVE_INFINITY) {
       this.#advance(Math.max(0, at - this.#clock.monotonicMs()));
       this.#deadlines.expire(this.#clock.monotonicMs());
-      while (this.#network.run(1000));
+      do while (this.#network.run(1000));
+      while (this.#machines.runKernels(true));
     }
     this.#checkEmpty();
   }
 
   #checkEmpty(): void {
-    for (const { stack, guest } of this.#machines.all) {
+    for (const { stack, guest, kernel, alive } of this.#machines.all) {
+      if (alive && kernel?.empty === false) throw new Error('packets are left in a kernel');
       const [left] = stack.sockets();
       if (left !== undefined) {
         const { local, peer, state, done, released } = left;

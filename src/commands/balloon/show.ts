@@ -1,11 +1,8 @@
 /** `vmmctl balloon`: how large the balloons are, and how large they should be. */
 import { VmmctlCommand } from '../../cli/command.js';
-import { args } from '../../cli/flags.js';
 import { formatSize } from '../../cli/parse.js';
-import { escapeControls } from '../../cli/view/escape.js';
 import type { BalloonRecord } from '../../core/backend/port.js';
-import { vmName } from '../vm-name.js';
-import { chooseRecords } from '../vm-records.js';
+import { chooseRecords, showRecords, VM_ARGS } from '../vm-records.js';
 import { balloonColumns, balloonReader } from './records.js';
 
 export default class Balloon extends VmmctlCommand<typeof Balloon> {
@@ -24,29 +21,17 @@ export default class Balloon extends VmmctlCommand<typeof Balloon> {
   ];
   static override bounded = true;
   static override guestView = true;
-  static override args = {
-    vm: args({ summary: 'names of VMs; all when left out', convert: vmName }),
-  };
+  static override args = VM_ARGS;
 
   async run(): Promise<void> {
     const names = this.args.vm;
     const read = await balloonReader(this, names);
-    const { found, missing } = await chooseRecords(read, names, await this.backend());
-    for (const error of missing) this.fail(error);
-    await this.#show(found);
-  }
-
-  async #show(records: readonly BalloonRecord[]): Promise<void> {
-    if (this.flags.json) {
-      if (this.status === 0) this.json(records);
-      return;
-    }
-    if (this.flags.quiet) return this.out(records.map(essential).join(''));
-    await this.table(records, balloonColumns(this.io.now()));
+    const chosen = await chooseRecords(read, names, await this.backend());
+    await showRecords(this, chosen, balloonColumns(this.io.now()), essential);
   }
 }
 
 /** A guest doesn't know the name of its VM. */
 function essential({ vm, actual }: BalloonRecord): string {
-  return `${escapeControls(vm ?? (actual === null ? '-' : formatSize(actual)))}\n`;
+  return vm ?? (actual === null ? '-' : formatSize(actual));
 }

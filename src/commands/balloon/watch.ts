@@ -1,8 +1,6 @@
 /** `vmmctl balloon watch`: the balloons as they move. */
 import { VmmctlCommand } from '../../cli/command.js';
-import { args } from '../../cli/flags.js';
-import { vmName } from '../vm-name.js';
-import { watchedVms } from '../vm-records.js';
+import { VM_ARGS, watchedVms } from '../vm-records.js';
 import { WATCH_FLAGS, watchRecords } from '../watch.js';
 import { balloonColumns, balloonReader } from './records.js';
 
@@ -20,9 +18,7 @@ export default class BalloonWatch extends VmmctlCommand<typeof BalloonWatch> {
   ];
   static override bounded = true;
   static override guestView = true;
-  static override args = {
-    vm: args({ summary: 'names of VMs; all when left out', convert: vmName }),
-  };
+  static override args = VM_ARGS;
   static override flags = WATCH_FLAGS;
 
   async run(): Promise<void> {
@@ -38,7 +34,7 @@ export default class BalloonWatch extends VmmctlCommand<typeof BalloonWatch> {
         valueOf: ({ actual }) => actual,
         fullOf: ({ target }) => target ?? 0,
       },
-      { intervalMs: this.flags.interval, count: this.flags.count || undefined },
+      this.flags,
     );
   }
 }

@@ -28,7 +28,7 @@ export function usualSockets(way: BootKind, { name, exports }: VmDetails): Socke
   };
 }
 
-/** Has the host offer what is not offered yet. */
+/** Has the host offer what is not offered yet, for as long as we are there. */
 export async function offerDevices(
   management: Management,
   way: BootKind,
@@ -36,7 +36,7 @@ export async function offerDevices(
 ): Promise<OfferedDevices> {
   const made: ExportKind[] = [];
   const offer = async (kind: ExportKind) => {
-    const { paths } = await management.exportVm(name, { kind });
+    const { paths } = await management.exportVm(name, { kind, forClient: true });
     if (!exports.some((each) => each.kind === kind)) made.push(kind);
     return paths[0] ?? '';
   };

@@ -1,5 +1,6 @@
 /** A kernel that runs in the foreground, and its certain end. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { CodeError } from '../../cli/errors.js';
 import type { Io } from '../../cli/io.js';
 import type { CommandLine } from '../../core/client/boot/command-line.js';
 
@@ -81,6 +82,19 @@ export class RunningKernel {
     if (this.#hasEnded || this.#child.pid === undefined) return;
     killGroup(this.#child.pid);
   }
+}
+
+/** @throws CodeError when the guest has not told how its command ended, and the kernel not ended well. */
+export function statusOfGuest(told: number | undefined, { status, signal }: KernelEnd): number {
+  if (told !== undefined) return told;
+  // The command has switched the guest off itself.
+  if (status === 0) return 0;
+  const how = signal === null ? `with status ${status}` : `by ${signal}`;
+  throw new CodeError(
+    'EIO',
+    `the kernel ended ${how} before the guest's command did`,
+    'what it said is shown with --verbose; --memory gives it more memory',
+  );
 }
 
 class Reaper {

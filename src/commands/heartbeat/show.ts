@@ -1,11 +1,9 @@
 /** `vmmctl heartbeat`: whether guests beat, and when they last did. */
 import { VmmctlCommand } from '../../cli/command.js';
 import { CodeError, exitStatus } from '../../cli/errors.js';
-import { args, flag } from '../../cli/flags.js';
-import { escapeControls } from '../../cli/view/escape.js';
+import { flag } from '../../cli/flags.js';
 import type { HeartbeatRecord } from '../../core/backend/port.js';
-import { vmName } from '../vm-name.js';
-import { chooseRecords } from '../vm-records.js';
+import { chooseRecords, showRecords, VM_ARGS } from '../vm-records.js';
 import { heartbeatColumns, heartbeatManagement } from './records.js';
 
 export default class Heartbeat extends VmmctlCommand<typeof Heartbeat> {
@@ -22,9 +20,7 @@ export default class Heartbeat extends VmmctlCommand<typeof Heartbeat> {
   ];
   static override bounded = true;
   static override guestView = true;
-  static override args = {
-    vm: args({ summary: 'names of VMs; all when left out', convert: vmName }),
-  };
+  static override args = VM_ARGS;
   static override flags = {
     check: flag({ summary: 'exit with 6 unless all are beating' }),
   };
@@ -33,21 +29,9 @@ export default class Heartbeat extends VmmctlCommand<typeof Heartbeat> {
     const names = this.args.vm;
     const management = await heartbeatManagement(this);
     const read = (name?: string) => management.heartbeats(name);
-    const { found, missing } = await chooseRecords(read, names, await this.backend());
-    for (const error of missing) this.fail(error);
-    await this.#show(found);
-    if (this.flags.check) this.#check(found);
-  }
-
-  async #show(records: readonly HeartbeatRecord[]): Promise<void> {
-    if (this.flags.json) {
-      if (this.status === 0) this.json(records);
-      return;
-    }
-    if (this.flags.quiet) {
-      return this.out(records.map(({ vm }) => `${escapeControls(vm)}\n`).join(''));
-    }
-    await this.table(records, heartbeatColumns(this.io.now()));
+    const chosen = await chooseRecords(read, names, await this.backend());
+    await showRecords(this, chosen, heartbeatColumns(this.io.now()), ({ vm }) => vm);
+    if (this.flags.check) this.#check(chosen.found);
   }
 
   /** The JSON document says it already, and the command did not fail. */

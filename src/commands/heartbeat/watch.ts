@@ -1,8 +1,6 @@
 /** `vmmctl heartbeat watch`: the beats as they come. */
 import { VmmctlCommand } from '../../cli/command.js';
-import { args } from '../../cli/flags.js';
-import { vmName } from '../vm-name.js';
-import { watchedVms } from '../vm-records.js';
+import { VM_ARGS, watchedVms } from '../vm-records.js';
 import { WATCH_FLAGS, watchRecords } from '../watch.js';
 import { heartbeatColumns, heartbeatManagement } from './records.js';
 
@@ -21,9 +19,7 @@ export default class HeartbeatWatch extends VmmctlCommand<typeof HeartbeatWatch>
   ];
   static override bounded = true;
   static override guestView = true;
-  static override args = {
-    vm: args({ summary: 'names of VMs; all when left out', convert: vmName }),
-  };
+  static override args = VM_ARGS;
   static override flags = WATCH_FLAGS;
 
   async run(): Promise<void> {
@@ -38,7 +34,7 @@ export default class HeartbeatWatch extends VmmctlCommand<typeof HeartbeatWatch>
         // A guest that began anew has counted fewer than before.
         valueOf: ({ beats }, before) => (before ? Math.max(0, beats - before.beats) : null),
       },
-      { intervalMs: this.flags.interval, count: this.flags.count || undefined },
+      this.flags,
     );
   }
 }

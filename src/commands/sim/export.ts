@@ -16,8 +16,9 @@ export default class SimExport extends VmmctlCommand<typeof SimExport> {
   static override summary = 'offer a VM to programs that know nothing of vmmctl';
   static override description =
     'Prints the paths of the sockets or nodes, one a line. What is offered already stays as it is; it ends with --off,\n' +
-    'with the VM, and with the simulated host. A kernel that takes a device of --vhost-user is the guest of the VM from\n' +
-    "then on, instead of the simulated one. 'vmmctl inspect' shows what is offered.";
+    'and with the VM, and is offered again when the simulated host starts anew. A kernel that takes a device of\n' +
+    "--vhost-user is the guest of the VM from then on, instead of the simulated one. 'vmmctl inspect' shows what is\n" +
+    'offered.';
   static override examples = [
     {
       description: 'The socket at which QEMU or user-mode Linux finds the virtio socket device',

@@ -52,6 +52,7 @@ export const VHOST_USER_BACKEND_VRING_CALL = 4;
 export const VHOST_USER_BACKEND_VRING_ERR = 5;
 
 export const VHOST_USER_PROTOCOL_F_MQ = 0;
+export const VHOST_USER_PROTOCOL_F_LOG_SHMFD = 1;
 export const VHOST_USER_PROTOCOL_F_REPLY_ACK = 3;
 export const VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5;
 export const VHOST_USER_PROTOCOL_F_CONFIG = 9;
@@ -61,6 +62,11 @@ export const VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15;
 
 /** The feature bit that says that there are protocol features. */
 export const VHOST_USER_F_PROTOCOL_FEATURES = 30;
+
+/** The feature bit of a back-end that marks the pages it writes. Source: linux/vhost_types.h. */
+export const VHOST_F_LOG_ALL = 26;
+/** The bit of vhost_user_vring_addr.flags that wants writes to the used ring marked. */
+export const VHOST_VRING_F_LOG = 0;
 
 /** Bits of vhost_user_header.flags: the version is the lowest two. */
 export const VHOST_USER_HDR_VERSION_MASK = 3;
@@ -104,6 +110,9 @@ export const vhost_user_mem_region = struct('vhost_user_mem_region', {
   /** Where the region begins in the file of its descriptor. */
   mmap_offset: u64,
 });
+
+/** Where the bits for written pages are in the file of the descriptor; bytes. */
+export const vhost_user_log = struct('vhost_user_log', { mmap_size: u64, mmap_offset: u64 });
 
 /** Followed by `num` regions. */
 export const vhost_user_mem_table = struct('vhost_user_mem_table', { num: u32, padding: u32 });

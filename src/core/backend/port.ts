@@ -406,10 +406,11 @@ export interface Management {
   clearFault(name: string, kind?: string): Promise<void>;
 
   /**
-   * Offers a VM; what is offered already stays as it is. It ends with the VM, and with the simulated host. ENOENT (VM),
-   * EACCES, EADDRINUSE (a socket or node of that name), ENODEV (no CUSE), EOPNOTSUPP.
+   * Offers a VM; what is offered already stays as it is. It ends with the VM; that of a persistent VM comes back with a
+   * restarted host. With `forClient`, what was not offered yet ends with this client. ENOENT (VM), EACCES, EADDRINUSE (a
+   * socket or node of that name), ENODEV (no CUSE), EOPNOTSUPP.
    */
-  exportVm(name: string, options: { kind: ExportKind }): Promise<ExportRecord>;
+  exportVm(name: string, options: { kind: ExportKind; forClient?: boolean }): Promise<ExportRecord>;
   /** Ends that, if it is offered. ENOENT (VM), EINVAL for the hybrid socket. */
   unexportVm(name: string, kind: ExportKind): Promise<void>;
   /** Offers the host's own nodes, as `exportVm`; only `cuse`. */

@@ -13,6 +13,8 @@ interface Source {
   modules: readonly string[];
   /** Package of Debian with the module or the rules for the node, where it isn't part of the kernel's own. */
   package?: string;
+  /** What is to be done when a module is there; commands. */
+  afterwards?: readonly string[];
   /** On which machines it can exist; said where it has to be more than the right system. */
   only?: string;
 }
@@ -24,6 +26,11 @@ const SOURCES: Readonly<Record<string, Source>> = {
   transports: {
     system: 'linux',
     modules: ['vsock_loopback', 'vhost_vsock', 'vmw_vsock_virtio_transport'],
+  },
+  vsockmon: {
+    system: 'linux',
+    modules: ['vsockmon'],
+    afterwards: ['ip link add vsockmon0 type vsockmon', 'ip link set vsockmon0 up'],
   },
   '/dev/vhost-vsock': { system: 'linux', modules: ['vhost_vsock'] },
   '/dev/kvm': {
@@ -103,7 +110,8 @@ function hintForMissing({ name, kernel }: HintRequest): string | undefined {
   const command = source.modules.map((module) => `${load} ${module}`).join(' or ');
   const install = source.package === undefined ? '' : `apt install ${source.package}, then `;
   const where = source.only === undefined ? '' : ` (only on ${source.only})`;
-  return `as root: ${install}${command}${where}`;
+  const more = (source.afterwards ?? []).map((each) => `, then ${each}`).join('');
+  return `as root: ${install}${command}${more}${where}`;
 }
 
 const SYSTEM_TITLES: Readonly<Record<KernelName, string>> = { linux: 'Linux', freebsd: 'FreeBSD' };

@@ -12,10 +12,12 @@ import { VBOXGUEST_PROBES, virtualBoxHost } from './vboxguest.js';
 import { VHOST_VSOCK_PROBES } from './vhost-vsock.js';
 import { VMCI_PROBES } from './vmci.js';
 import { VSOCK_PROBES } from './vsock-node.js';
+import { VSOCKMON_PROBES } from './vsockmon.js';
 
 /** Everything that a machine can be asked for, in the order in which it is shown. */
 export const PROBES: readonly Probe[] = [
   ...VSOCK_PROBES,
+  ...VSOCKMON_PROBES,
   ...VHOST_VSOCK_PROBES,
   ...KVM_PROBES,
   ...BHYVE_PROBES,

@@ -2,7 +2,8 @@
 import { SystemError } from '../abi/errno.js';
 import { EXPORT_KINDS, type Export, type ExportKind } from '../export/exports.js';
 import type { ExportOwner } from '../export/offered.js';
-import { oneOf, type Parameters, text } from './parameters.js';
+import type { Domain } from '../simulator/world.js';
+import { oneOf, optionalTruth, type Parameters, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
 
 /** Always offered. */
@@ -16,11 +17,20 @@ export const EXPORT_CALLS: CallTable = {
       const path = keeper.exports.hybridPath(domain);
       return { exported: { kind: HYBRID, paths: path === undefined ? [] : [path] } };
     }
-    return { exported: record(await keeper.exports.offer(domain, kindOf(parameters))) };
+    const kind = kindOf(parameters);
+    const lasting = optionalTruth(parameters, 'forClient') !== true;
+    const isNew = !keeper.exports.has(domain, kind);
+    const exported = await keeper.exports.offer(domain, kind, { lasting });
+    if (lasting) await kept(session, domain);
+    else if (isNew) session.onClose(() => keeper.exports.endFor(domain, exported));
+    return { exported: record(exported) };
   },
 
-  unexportVm({ session, parameters }) {
-    return unexport(session, domainOf(session, parameters), parameters);
+  async unexportVm({ session, parameters }) {
+    const domain = domainOf(session, parameters);
+    unexport(session, domain, parameters);
+    await kept(session, domain);
+    return {};
   },
 
   async exportHost({ session, parameters }) {
@@ -29,15 +39,22 @@ export const EXPORT_CALLS: CallTable = {
   },
 
   unexportHost({ session, parameters }) {
-    return unexport(session, 'host', parameters);
+    unexport(session, 'host', parameters);
+    return {};
   },
 };
 
-function unexport(session: Session, owner: ExportOwner, parameters: Parameters) {
+function unexport(session: Session, owner: ExportOwner, parameters: Parameters): void {
   const { keeper } = session.shared;
   keeper.exports.end(owner, kindOf(parameters));
   keeper.digest();
-  return {};
+}
+
+/** Resolves when it is on disk what comes back with the VM. */
+async function kept(session: Session, domain: Domain): Promise<void> {
+  const { keeper } = session.shared;
+  keeper.noteExports(domain);
+  await keeper.durable();
 }
 
 function domainOf(session: Session, parameters: Parameters) {

@@ -20,14 +20,19 @@ import type { SavedVm } from '../simulator/world.js';
 /** Resolves when what was written to a file is on disk. */
 export type Sync = (fd: number) => Promise<void>;
 
+/** A VM, and how it is offered to programs that know nothing of vmmctl: kinds of exports. */
+export interface KeptVm extends SavedVm {
+  readonly exports?: readonly string[];
+}
+
 interface Line {
-  put?: SavedVm;
+  put?: KeptVm;
   del?: string;
 }
 
 /** Reads the VMs of a journal. A last line that was cut by a crash is left out; `damaged` counts all other bad lines. */
-export function readJournal(path: string): { vms: SavedVm[]; damaged: number } {
-  const vms = new Map<string, SavedVm>();
+export function readJournal(path: string): { vms: KeptVm[]; damaged: number } {
+  const vms = new Map<string, KeptVm>();
   let damaged = 0;
   const lines = readText(path).split('\n');
   // A line counts once its newline is there; what follows the last one was never acknowledged.
@@ -54,11 +59,17 @@ function parseLine(line: string): Line | undefined {
     const entry: unknown = JSON.parse(line);
     if (typeof entry !== 'object' || entry === null) return undefined;
     const { put, del } = entry as { put?: unknown; del?: unknown };
-    if (isSavedVm(put)) return { put };
+    if (isKeptVm(put)) return { put };
     return typeof del === 'string' ? { del } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isKeptVm(value: unknown): value is KeptVm {
+  if (!isSavedVm(value)) return false;
+  const { exports = [] } = value as { exports?: unknown };
+  return Array.isArray(exports) && exports.every((kind) => typeof kind === 'string');
 }
 
 function isSavedVm(value: unknown): value is SavedVm {
@@ -124,13 +135,13 @@ export class Journal {
   #torn = false;
 
   /** Starts a journal that holds exactly `vms`. */
-  constructor(path: string, vms: readonly SavedVm[], syncFile: Sync = promisify(fdatasync)) {
+  constructor(path: string, vms: readonly KeptVm[], syncFile: Sync = promisify(fdatasync)) {
     this.#syncFile = syncFile;
     writeAtomically(path, vms.map((vm) => `${JSON.stringify({ put: vm })}\n`).join(''));
     this.#fd = openSync(path, 'a', 0o600);
   }
 
-  put(vm: SavedVm): void {
+  put(vm: KeptVm): void {
     this.#append({ put: vm });
   }
 

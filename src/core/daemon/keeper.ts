@@ -1,9 +1,10 @@
 /** Keeps a world alive: gives it time, keeps its persistent VMs on disk, and offers each VM's Unix sockets. */
+import { EXPORT_KINDS } from '../export/exports.js';
 import type { OfferedExports } from '../export/offered.js';
 import { type Caller, ROOT } from '../simulator/node.js';
 import type { Socket } from '../simulator/vsock/socket.js';
-import { type Domain, type SavedVm, World, type WorldOptions } from '../simulator/world.js';
-import { Journal } from './journal.js';
+import { type Domain, World, type WorldOptions } from '../simulator/world.js';
+import { Journal, type KeptVm } from './journal.js';
 import type { Log } from './log.js';
 import { Pump, RealClock } from './pump.js';
 
@@ -22,14 +23,14 @@ export class Keeper {
   #journal: Journal;
   #lines = 0;
   /** Persistent VMs that could not be brought back; they stay in the journal until somebody mends it. */
-  readonly #unrestored: SavedVm[] = [];
+  readonly #unrestored: KeptVm[] = [];
   /** Why the last change could not be written down. */
   #failure: unknown;
 
   /** @param saved the persistent VMs of the last run. */
   constructor(
     options: Omit<WorldOptions, 'clock' | 'defers' | 'log'>,
-    saved: readonly SavedVm[],
+    saved: readonly KeptVm[],
     journalPath: string,
     makeExports: (keeper: Keeper) => OfferedExports,
     log: Log,
@@ -85,6 +86,24 @@ export class Keeper {
     if (events.length > 0) for (const listener of [...this.#onChange]) listener();
   }
 
+  /** What is offered of a VM has changed. */
+  noteExports(domain: Domain): void {
+    const isThere = this.world.peek(domain.vm.name) === domain;
+    if (isThere && !this.#provisional.has(domain.vm.name)) this.#keep(domain);
+  }
+
+  /** Offers again what was offered of the VMs when the host ended. What can't be is told in the log, and tried next time. */
+  async offerAgain(): Promise<void> {
+    for (const domain of this.world.domains(ROOT)) {
+      for (const kind of this.exports.lasting(domain)) {
+        await this.exports.offer(domain, kind).catch((error) => {
+          const name = JSON.stringify(domain.vm.name);
+          this.log.write(`cannot offer ${name} by ${kind} again: ${String(error)}`);
+        });
+      }
+    }
+  }
+
   /** Resolves when all changes so far are on disk. @throws why they are not. */
   async durable(): Promise<void> {
     const failure = this.#failure;
@@ -100,16 +119,23 @@ export class Keeper {
     this.#journal.close();
   }
 
-  #restore(saved: readonly SavedVm[]): void {
+  #restore(saved: readonly KeptVm[]): void {
     for (const vm of saved) {
       try {
         this.world.restore(vm);
+        this.#wantExports(vm);
       } catch (error) {
         this.#unrestored.push(vm);
         this.log.write(`cannot restore ${JSON.stringify(vm.name)}: ${String(error)}`);
       }
     }
     for (const { domain } of this.world.takeEvents()) this.exports.offerHybrid(domain);
+  }
+
+  #wantExports({ name, exports = [] }: KeptVm): void {
+    const domain = this.world.peek(name);
+    if (domain === undefined) return;
+    for (const kind of EXPORT_KINDS) if (exports.includes(kind)) this.exports.want(domain, kind);
   }
 
   #changed(domain: Domain): void {
@@ -129,7 +155,7 @@ export class Keeper {
     if (domain.vm.lifetime !== 'persistent') return;
     const replaced = this.#unrestored.findIndex(({ name }) => name === domain.vm.name);
     if (replaced >= 0) this.#unrestored.splice(replaced, 1);
-    this.#note((journal) => journal.put(this.world.save(domain)));
+    this.#note((journal) => journal.put(this.#record(domain)));
   }
 
   /** Writes into the journal. A failure is told to whoever waits for `durable`, and does not end the host. */
@@ -156,11 +182,16 @@ export class Keeper {
       .finally(() => old.close());
   }
 
-  #saved(): SavedVm[] {
+  #saved(): KeptVm[] {
     const kept = this.world
       .domains(ROOT)
       .filter(({ vm }) => vm.lifetime === 'persistent' && !this.#provisional.has(vm.name));
-    return [...kept.map((domain) => this.world.save(domain)), ...this.#unrestored];
+    return [...kept.map((domain) => this.#record(domain)), ...this.#unrestored];
+  }
+
+  #record(domain: Domain): KeptVm {
+    const exports = this.exports.lasting(domain);
+    return { ...this.world.save(domain), ...(exports.length > 0 ? { exports } : {}) };
   }
 
   #deferred(socket: Socket): void {

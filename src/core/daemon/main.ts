@@ -82,6 +82,7 @@ class Daemon {
       process.exit(1);
     });
     this.#watchIdle();
+    await keeper.offerAgain();
   }
 
   #started(): Shared {

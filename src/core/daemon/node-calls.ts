@@ -1,6 +1,8 @@
 /** Requests about device nodes: open, ioctl, close, directories, sysctls. */
 import { SystemError } from '../abi/errno.js';
 import type { IoctlReply, OpenNode } from '../simulator/node.js';
+import type { RealGuest } from '../simulator/real-guest.js';
+import { explained, realGuestOf } from './guest-gone.js';
 import type { Keeper } from './keeper.js';
 import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
 import { type NodeEntry, type NodeKeeper, performIoctl } from './perform-ioctl.js';
@@ -20,13 +22,14 @@ export class NodeTable {
     this.#keeper = keeper;
   }
 
-  add(node: OpenNode): number {
+  /** @param real of the guest that it was opened in. */
+  add(node: OpenNode, real?: RealGuest): number {
     if (this.#entries.size >= MAX_NODES) {
       node.close();
       throw new SystemError('EMFILE', { syscall: 'open' });
     }
     const handle = this.#next++;
-    this.#entries.set(handle, { node, making: new Set() });
+    this.#entries.set(handle, { node, making: new Set(), real });
     return handle;
   }
 
@@ -49,13 +52,15 @@ export class NodeTable {
 }
 
 export const NODE_CALLS: CallTable = {
-  open({ session, parameters }) {
+  open(call) {
+    const { session, parameters } = call;
     const { world } = session.shared.keeper;
     const machine = world.machine(machineName(parameters), session.caller);
     const access = oneOf(parameters, 'access', ['r', 'w', 'rw'] as const);
     const path = text(parameters, 'path');
     try {
-      return { handle: session.nodes.add(machine.open(path, session.caller, access)) };
+      const node = machine.open(path, session.caller, access);
+      return { handle: session.nodes.add(node, realGuestOf(call)) };
     } catch (error) {
       throw aboutPath(error, path);
     }
@@ -68,7 +73,11 @@ export const NODE_CALLS: CallTable = {
     const { argument: bytes, memory } = SentMemory.split(parameters, binary);
     const argument = parameters.argument === undefined ? bytes : integer(parameters, 'argument');
     const call = { request, argument, memory, signal };
-    return ioctlAnswer(await performIoctl(keeper, entry, call), memory);
+    try {
+      return ioctlAnswer(await performIoctl(keeper, entry, call), memory);
+    } catch (error) {
+      throw explained(error, entry.real);
+    }
   },
 
   async close({ session, parameters }) {

@@ -6,6 +6,7 @@ import {
   PendingIoctl,
   type UserMemory,
 } from '../simulator/node.js';
+import type { RealGuest } from '../simulator/real-guest.js';
 import type { Keeper } from './keeper.js';
 import type { Log } from './log.js';
 
@@ -18,6 +19,8 @@ export interface NodeEntry {
   readonly node: OpenNode;
   /** VMs that were created on this handle. */
   readonly making: Set<string>;
+  /** The kernel that may take the place of the guest that it was opened in. */
+  readonly real?: RealGuest | undefined;
 }
 
 export interface IoctlCall {

@@ -88,9 +88,10 @@ export class Session {
     }
   }
 
-  /** Calls back when the session closes. */
+  /** Calls back when the session closes; at once when it has. */
   onClose(action: () => void): void {
-    this.#closing.push(action);
+    if (this.#closed) action();
+    else this.#closing.push(action);
   }
 
   close(): void {

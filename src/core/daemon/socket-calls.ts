@@ -1,9 +1,11 @@
 /** Requests about vsock sockets. Calls that wait (accept, connect) are answered when the socket is woken. */
 import type { Socket as NetSocket } from 'node:net';
 import { SystemError } from '../abi/errno.js';
+import type { RealGuest } from '../simulator/real-guest.js';
 import type { SizeOption, Socket } from '../simulator/vsock/socket.js';
 import type { Stack } from '../simulator/vsock/stack.js';
 import { Bridge } from './bridge.js';
+import { explained, realGuestOf } from './guest-gone.js';
 import { address, integer, machineName, oneOf, signedInteger } from './parameters.js';
 import type { Watcher } from './pump.js';
 import type { Answer, CallTable, Session } from './session.js';
@@ -29,6 +31,8 @@ class Entry implements Watcher {
   constructor(
     readonly socket: Socket,
     readonly stack: Stack,
+    /** The kernel that may take the place of the socket's guest. */
+    readonly real: RealGuest | undefined,
   ) {}
 
   socketChanged(): void {
@@ -40,7 +44,7 @@ class Entry implements Watcher {
         waiter.resolve(answer);
       } catch (error) {
         this.waiters.shift();
-        waiter.reject(error);
+        waiter.reject(explained(error, this.real));
       }
     }
   }
@@ -56,19 +60,27 @@ export class SocketTable {
     this.#session = session;
   }
 
-  add(socket: Socket, stack: Stack): number {
+  /** @param real of the guest that it is a socket of. */
+  add(socket: Socket, stack: Stack, real: RealGuest | undefined): number {
     if (this.#entries.size >= MAX_SOCKETS) {
       socket.close();
       throw new SystemError('EMFILE', { syscall: 'socket' });
     }
     const handle = this.#next++;
-    const entry = new Entry(socket, stack);
+    const entry = new Entry(socket, stack, real);
     this.#entries.set(handle, entry);
     this.#session.shared.keeper.pump.watch(socket, entry);
     return handle;
   }
 
+  /** @throws SystemError EBADF, and EOPNOTSUPP while a real kernel is in the place of the socket's guest. */
   get(handle: number): Entry {
+    const entry = this.#entry(handle);
+    entry.real?.refuse();
+    return entry;
+  }
+
+  #entry(handle: number): Entry {
     const entry = this.#entries.get(handle);
     if (entry === undefined) throw new SystemError('EBADF');
     return entry;
@@ -127,7 +139,7 @@ export class SocketTable {
   }
 
   remove(handle: number): void {
-    const entry = this.get(handle);
+    const entry = this.#entry(handle);
     this.#entries.delete(handle);
     this.#forget(entry);
     for (const waiter of entry.waiters.splice(0)) waiter.reject(new SystemError('EBADF'));
@@ -148,11 +160,13 @@ function canStream(socket: Socket): boolean {
 }
 
 export const SOCKET_CALLS: CallTable = {
-  socket({ session, parameters }) {
+  socket(call) {
+    const { session, parameters } = call;
     const { world } = session.shared.keeper;
     const { stack } = world.machine(machineName(parameters), session.caller);
     const type = oneOf(parameters, 'type', ['stream', 'seqpacket', 'dgram'] as const);
-    return { handle: session.sockets.add(stack.socket(type, session.caller), stack) };
+    const socket = stack.socket(type, session.caller);
+    return { handle: session.sockets.add(socket, stack, realGuestOf(call)) };
   },
 
   bind({ session, parameters }) {
@@ -169,12 +183,16 @@ export const SOCKET_CALLS: CallTable = {
 
   accept({ session, parameters, signal }) {
     const handle = integer(parameters, 'handle');
-    const { socket, stack } = session.sockets.get(handle);
+    const { socket, stack, real } = session.sockets.get(handle);
     return session.sockets.wait(handle, signal, () => {
       if (socket.error !== undefined) throw new SystemError(socket.error, { syscall: 'accept' });
       const child = stack.accept(socket);
       if (child === undefined) return undefined;
-      return { handle: session.sockets.add(child, stack), local: child.local, peer: child.peer };
+      return {
+        handle: session.sockets.add(child, stack, real),
+        local: child.local,
+        peer: child.peer,
+      };
     });
   },
 

@@ -27,6 +27,8 @@ export class OfferedExports {
   readonly #makers: ExportMakers;
   readonly #hybrid: HybridExports;
   readonly #offered = new Map<ExportOwner, Map<ExportKind, Export>>();
+  /** What was offered for as long as the owner is there, and comes back with it. Others are a client's. */
+  readonly #lasting = new Map<ExportOwner, Set<ExportKind>>();
   /** Those that are being made. */
   readonly #making = new Map<ExportOwner, Map<ExportKind, Promise<Export>>>();
 
@@ -57,24 +59,41 @@ export class OfferedExports {
   }
 
   /**
-   * Begins to offer something; what is offered already stays as it is.
+   * Begins to offer something; what is offered already stays as it is, but lasts when that is asked for now.
    * @throws SystemError as its maker does; ENOENT when the VM is destroyed meanwhile, EOPNOTSUPP for what a host hasn't.
    */
-  async offer(owner: ExportOwner, kind: ExportKind): Promise<Export> {
-    const there = this.#offered.get(owner)?.get(kind) ?? this.#making.get(owner)?.get(kind);
-    if (there !== undefined) return await there;
-    const making = this.#make(owner, kind);
-    put(this.#making, owner, kind, making);
-    try {
-      return await making;
-    } finally {
-      take(this.#making, owner, kind);
-    }
+  async offer(owner: ExportOwner, kind: ExportKind, { lasting = true } = {}): Promise<Export> {
+    const offered = await this.#offer(owner, kind);
+    if (lasting) this.want(owner, kind);
+    return offered;
+  }
+
+  /** Notes that this is to be offered for as long as the owner is there. */
+  want(owner: ExportOwner, kind: ExportKind): void {
+    const kinds = this.#lasting.get(owner) ?? new Set();
+    this.#lasting.set(owner, kinds.add(kind));
+  }
+
+  /** What is to come back with a VM. */
+  lasting(owner: ExportOwner): ExportKind[] {
+    return [...(this.#lasting.get(owner) ?? [])];
   }
 
   /** Ends one, if there is such a one. */
   end(owner: ExportOwner, kind: ExportKind): void {
+    this.#lasting.get(owner)?.delete(kind);
     take(this.#offered, owner, kind)?.close();
+  }
+
+  /** Whether it is offered now, or about to be. */
+  has(owner: ExportOwner, kind: ExportKind): boolean {
+    return [this.#offered, this.#making].some((map) => map.get(owner)?.has(kind));
+  }
+
+  /** Ends what was offered for a client that is gone, unless somebody has asked for it to last. */
+  endFor(owner: ExportOwner, made: Export): void {
+    const isThere = this.#offered.get(owner)?.get(made.kind) === made;
+    if (isThere && !this.#lasting.get(owner)?.has(made.kind)) this.end(owner, made.kind);
   }
 
   /** The VM is gone, and all that is offered of it. */
@@ -114,9 +133,22 @@ export class OfferedExports {
     this.#hybrid.close();
   }
 
+  async #offer(owner: ExportOwner, kind: ExportKind): Promise<Export> {
+    const there = this.#offered.get(owner)?.get(kind) ?? this.#making.get(owner)?.get(kind);
+    if (there !== undefined) return await there;
+    const making = this.#make(owner, kind);
+    put(this.#making, owner, kind, making);
+    try {
+      return await making;
+    } finally {
+      take(this.#making, owner, kind);
+    }
+  }
+
   #withdraw(owner: ExportOwner): void {
     const all = this.#offered.get(owner);
     this.#offered.delete(owner);
+    this.#lasting.delete(owner);
     for (const each of all?.values() ?? []) each.close();
   }
 

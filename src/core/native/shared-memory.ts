@@ -145,11 +145,9 @@ export class SharedMemory {
     return { buffer: this.#windows[index], offset: offset - start };
   }
 
-  /** Where views of it were taken from: the offset of a buffer's byte in the mapping; undefined for another buffer. */
-  offsetOf(buffer: ArrayBufferLike, offset: number): number | undefined {
-    const windows: readonly ArrayBufferLike[] = this.#windows;
-    const index = windows.indexOf(buffer);
-    return index < 0 ? undefined : index * WINDOW_STEP + offset;
+  /** Where a byte of it is in this process, for system calls; not to be used after `release`. */
+  address(offset: number): bigint {
+    return this.#range.address + BigInt(offset);
   }
 
   /**

@@ -93,13 +93,19 @@ export class RealGuest {
     this.#balloon = undefined;
   }
 
-  /** @throws SystemError EOPNOTSUPP while a real kernel is there: its programs can't be acted for. */
-  refuse(): void {
-    if (!this.isThere) return;
-    throw new SystemError('EOPNOTSUPP', {
+  /** Why simulated programs of the VM can't be acted for: EOPNOTSUPP while a real kernel is there. */
+  get refusal(): SystemError | undefined {
+    if (!this.isThere) return undefined;
+    return new SystemError('EOPNOTSUPP', {
       message: `a real kernel runs in '${this.#options.name}', and --in reaches simulated guests only`,
       hint: 'use its console, or connect to it by vsock',
     });
+  }
+
+  /** @throws SystemError see `refusal` */
+  refuse(): void {
+    const { refusal } = this;
+    if (refusal !== undefined) throw refusal;
   }
 
   #arrive(device: object): void {

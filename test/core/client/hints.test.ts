@@ -17,6 +17,10 @@ t.test('what is missing names the module that brings it', async (t) => {
     'as root: modprobe kvm_intel or modprobe kvm_amd (only on a CPU with VT-x or SVM)',
   );
   t.match(missing('/dev/vboxguest'), /apt install virtualbox-guest-utils, then modprobe vboxguest/);
+  t.equal(
+    missing('vsockmon', 'ENODEV'),
+    'as root: modprobe vsockmon, then ip link add vsockmon0 type vsockmon, then ip link set vsockmon0 up',
+  );
   t.equal(missing('/dev/vmmctl'), 'only on FreeBSD');
   t.equal(missing('/dev/else'), undefined);
 });

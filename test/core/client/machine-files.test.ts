@@ -8,6 +8,7 @@ import { hostVersionBySysfs, parseCpu } from '../../../src/core/client/linux-hos
 import { findOut } from '../../../src/core/client/probe.js';
 import { hostFeatures, parseHostVersion } from '../../../src/core/client/vboxguest.js';
 import { VSOCK_PROBES } from '../../../src/core/client/vsock-node.js';
+import { VSOCKMON_PROBES } from '../../../src/core/client/vsockmon.js';
 import { FakeBackend } from '../../cli/helpers/fake-backend.js';
 import { treeMachine } from '../../helpers/tree-machine.js';
 
@@ -201,4 +202,24 @@ t.test('transports are known by modules, loaded or built in, and by drivers', as
       tools: ['vsock_diag'],
     },
   });
+});
+
+t.test('devices that show vsock packets are those of type 826, up or down', async (t) => {
+  const net = (name: string, type: number, flags: string) => ({
+    [`/sys/class/net/${name}/type`]: `${type}\n`,
+    [`/sys/class/net/${name}/flags`]: `${flags}\n`,
+  });
+  const ask = async (files: Record<string, string>) => {
+    const [finding] = await findOut(machineOf(t, files), VSOCKMON_PROBES);
+    return finding;
+  };
+  const lo = net('lo', 772, '0x9');
+  t.match(await ask({ ...lo, ...net('mon1', 826, '0x80'), ...net('mon0', 826, '0x81') }), {
+    state: 'ok',
+    detail: "mon0 is up; mon1 is down, see 'ip link set mon1 up'",
+    facts: { devices: ['mon0', 'mon1'], up: ['mon0'] },
+  });
+  const none = { state: 'missing', code: 'ENODEV', message: /no network device of the type/ };
+  t.match(await ask(lo), none);
+  t.match(await ask({}), none, 'no Linux');
 });

@@ -44,6 +44,17 @@ t.test('what was put is read, the last word of each name counts', async (t) => {
   t.same(readJournal(path), { vms: [vm('a', 9), vm('c')], damaged: 0 });
 });
 
+t.test('how a VM is offered is kept with it', async (t) => {
+  const path = journalPath(t);
+  const kept = { ...vm('a', 3), exports: ['cuse', 'of a later version'] };
+  new Journal(path, [kept, vm('b')]).close();
+  t.same(readJournal(path).vms, [kept, vm('b')]);
+  for (const exports of ['cuse', [1], {}]) {
+    appendFileSync(path, `${JSON.stringify({ put: { ...vm('c'), exports } })}\n`);
+  }
+  t.equal(readJournal(path).damaged, 3);
+});
+
 t.test('a name can be deleted and put again', async (t) => {
   const path = journalPath(t);
   const journal = new Journal(path, [vm('a', 3)]);

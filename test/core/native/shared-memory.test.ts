@@ -64,9 +64,7 @@ t.test('memory of more than an ArrayBuffer can have is seen in windows', async (
   for (const [index, at] of edges.entries()) {
     const piece = view(memory, at, 4);
     t.same([...piece], Array(4).fill(index + 1));
-    t.equal(memory.offsetOf(piece.buffer, piece.byteOffset), at);
   }
-  t.equal(memory.offsetOf(new ArrayBuffer(1), 0), undefined);
   t.equal(view(memory, 4 * GIB - 1, GIB).length, GIB, 'whole, over the end of a window');
   t.throws(() => memory.at(0, GIB + 1), RangeError);
   memory.release();

@@ -101,8 +101,11 @@ export class SimulatorManagement implements Management {
     await this.#call('clearFault', { name, kind });
   }
 
-  async exportVm(name: string, { kind }: { kind: ExportKind }): Promise<ExportRecord> {
-    return (await this.#call('exportVm', { name, kind })).exported as ExportRecord;
+  async exportVm(
+    name: string,
+    { kind, forClient }: { kind: ExportKind; forClient?: boolean },
+  ): Promise<ExportRecord> {
+    return (await this.#call('exportVm', { name, kind, forClient })).exported as ExportRecord;
   }
 
   async unexportVm(name: string, kind: ExportKind): Promise<void> {

@@ -129,8 +129,8 @@ export class BalloonDevice implements VirtioDevice, RealBalloon {
   stopped(index: number): void {
     const name = this.#names[index];
     if (name === undefined) return;
+    if (name === 'stats') this.#unpopStats();
     this.#queues.delete(name);
-    if (name === 'stats') this.#forgetStats();
   }
 
   kicked(index: number): void {
@@ -195,14 +195,14 @@ export class BalloonDevice implements VirtioDevice, RealBalloon {
   /** Free page reporting: the buffers are the pages themselves. */
   #report({ readable, writable }: Chain): number | undefined {
     if (readable.length > 0) return this.#fail('reporting: buffers that are not to be written');
-    for (const view of writable) {
-      this.counters.reported += view.length;
-      this.#release(view);
+    for (const piece of writable) {
+      this.counters.reported += piece.length;
+      this.#release(piece);
     }
     return writable.length;
   }
 
-  #release(range: Uint8Array | { address: number; length: number }): void {
+  #release(range: { address: number; length: number }): void {
     this.counters.released += this.#host?.release(range) ?? 0;
   }
 
@@ -232,6 +232,12 @@ export class BalloonDevice implements VirtioDevice, RealBalloon {
     if (queue === undefined || chain === undefined) return;
     queue.push(chain, 0);
     queue.notify();
+  }
+
+  /** The driver's buffer is there for who serves the queue next. */
+  #unpopStats(): void {
+    if (this.#statsBuffer !== undefined) this.#queues.get('stats')?.unpop(this.#statsBuffer);
+    this.#forgetStats();
   }
 
   #forgetStats(): void {

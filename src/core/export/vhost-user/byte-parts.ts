@@ -1,6 +1,16 @@
 /** Bytes that stand in several pieces of memory, as the buffers of a chain do. */
 
-export type ByteParts = readonly Uint8Array[];
+/** A piece of the guest's memory. Offsets and lengths have to be inside of it. */
+export interface Piece {
+  /** The guest's. */
+  readonly address: number;
+  readonly length: number;
+  /** Fills `into`, from an offset on. */
+  read(at: number, into: Uint8Array): void;
+  write(at: number, bytes: Uint8Array): void;
+}
+
+export type ByteParts = readonly Piece[];
 
 export function sizeOf(parts: ByteParts): number {
   let size = 0;
@@ -19,7 +29,7 @@ export function copyIn(parts: ByteParts, offset: number, bytes: Uint8Array): voi
       continue;
     }
     const count = Math.min(part.length - at, bytes.length - done);
-    part.set(count === bytes.length ? bytes : bytes.subarray(done, done + count), at);
+    part.write(at, count === bytes.length ? bytes : bytes.subarray(done, done + count));
     done += count;
     at = 0;
   }
@@ -36,9 +46,9 @@ export function copyOut(parts: ByteParts, offset: number, length: number): Uint8
       at -= part.length;
       continue;
     }
-    const piece = part.subarray(at, at + bytes.length - done);
-    bytes.set(piece, done);
-    done += piece.length;
+    const count = Math.min(part.length - at, bytes.length - done);
+    part.read(at, bytes.subarray(done, done + count));
+    done += count;
     at = 0;
   }
   return bytes;

@@ -5,6 +5,7 @@ import {
   VRING_DESC_F_WRITE,
   vring_desc,
 } from '../../abi/virtio-ring.js';
+import { copyOut, type Piece } from './byte-parts.js';
 import type { GuestMemory } from './memory.js';
 import { RingError } from './ring.js';
 
@@ -26,10 +27,10 @@ interface Descriptor {
   readonly next: number;
 }
 
-/** The views of one chain while it is read. */
+/** The buffers of one chain while it is read. */
 class Buffers {
-  readonly readable: Uint8Array[] = [];
-  readonly writable: Uint8Array[] = [];
+  readonly readable: Piece[] = [];
+  readonly writable: Piece[] = [];
 
   /** @throws RingError */
   add({ addr, len, flags }: Descriptor, memory: GuestMemory): void {
@@ -51,7 +52,7 @@ export function readChain(
   head: number,
   memory: GuestMemory,
   indirect: boolean,
-): { readable: Uint8Array[]; writable: Uint8Array[] } {
+): { readable: Piece[]; writable: Piece[] } {
   const buffers = new Buffers();
   const last = walk(table, head, (descriptor) => {
     if (descriptor.flags & VRING_DESC_F_INDIRECT) return false;
@@ -105,15 +106,9 @@ function readTable({ addr, len }: Descriptor, memory: GuestMemory): DataView {
   if (len === 0 || len % vring_desc.size !== 0 || len > MAX_INDIRECT * vring_desc.size) {
     throw new RingError(`an indirect table of ${len} bytes`);
   }
-  const pieces: Uint8Array[] = [];
+  const pieces: Piece[] = [];
   if (!memory.collect(addr, len, pieces)) {
     throw new RingError(`an indirect table at 0x${addr.toString(16)} is outside of memory`);
   }
-  const copy = new Uint8Array(len);
-  let at = 0;
-  for (const piece of pieces) {
-    copy.set(piece, at);
-    at += piece.length;
-  }
-  return new DataView(copy.buffer);
+  return new DataView(copyOut(pieces, 0, len).buffer);
 }

@@ -1,11 +1,12 @@
 /** What a virtio device is to the server that offers it over vhost-user. */
+import type { ByteParts } from './byte-parts.js';
 
-/** Buffers that the driver has made available as one: views of the guest's memory, valid until they are given back. */
+/** Buffers that the driver has made available as one: pieces of the guest's memory, valid until they are given back. */
 export interface Chain {
   /** What the device may read, in order. */
-  readonly readable: readonly Uint8Array[];
+  readonly readable: ByteParts;
   /** What the device may write, in order. */
-  readonly writable: readonly Uint8Array[];
+  readonly writable: ByteParts;
 }
 
 /** A virtqueue that runs. */
@@ -16,7 +17,7 @@ export interface DeviceQueue {
   unpop(chain: Chain): void;
   /** Gives a chain back; `written` bytes of its writable part were filled in. */
   push(chain: Chain, written: number): void;
-  /** Tells the driver of what was given back, where it wants to be told. Call once after several `push`. */
+  /** Lets the driver see what was given back, and tells it where it wants to be told. Call once after several `push`. */
   notify(): void;
 }
 
@@ -27,11 +28,11 @@ export interface DeviceHost {
   /** The driver has broken the rules: its connection ends, with a line in the log. */
   fail(reason: string): void;
   /**
-   * Gives memory of the guest back to the machine: the whole pages in a range of guest addresses, or in a view that a
-   * chain gave. They read as zeros from then on. Source: fallocate(2), FALLOC_FL_PUNCH_HOLE.
+   * Gives memory of the guest back to the machine: the whole pages in a range of guest addresses, such as a piece of a
+   * chain. They read as zeros from then on. Source: fallocate(2), FALLOC_FL_PUNCH_HOLE.
    * @returns the bytes that were given back; 0 where the range is no memory of the guest, or its file has no holes.
    */
-  release(range: Uint8Array | { address: number; length: number }): number;
+  release(range: { address: number; length: number }): number;
 }
 
 export interface VirtioDevice {
@@ -48,7 +49,7 @@ export interface VirtioDevice {
   attached(host: DeviceHost, features: bigint): void;
   /** A queue runs from now on. */
   started(index: number, queue: DeviceQueue): void;
-  /** It does not any more; what was taken from it and not given back is lost. */
+  /** It is about to stop. The chain that was taken last may be made available again; others are lost. */
   stopped(index: number): void;
   /** The driver has made something available. */
   kicked(index: number): void;

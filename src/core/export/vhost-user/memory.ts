@@ -1,13 +1,16 @@
 /**
- * The guest's memory: the front-end's files, mapped. Nothing is read or written but through a range that has been
+ * The guest's memory: regions of the front-end's files. Nothing is read or written but through a range that has been
  * checked here. Addresses are numbers: one above 2^53 is rounded, and lies in no region, since none may reach there.
  */
-import { fstatSync } from 'node:fs';
-import { MAX_PIECE, type SharedMemories, type SharedMemory } from '../../native/shared-memory.js';
+import { MAX_PIECE } from '../../native/shared-memory.js';
+import type { Piece } from './byte-parts.js';
+import type { DirtyLog } from './dirty-log.js';
+import { openRegion, type RegionBytes } from './region-bytes.js';
+import { MemoryError } from './shared-files.js';
+import type { System } from './system.js';
 
 /** Regions at a time. Source: what QEMU has for hot-plugged memory at most is 256; it adapts to less. */
 export const MAX_MEM_SLOTS = 32;
-const PAGE = 4096;
 
 /** A region as the front-end describes it; bytes. */
 export interface RegionRequest {
@@ -22,30 +25,40 @@ interface Region {
   readonly guest: number;
   readonly user: number;
   readonly size: number;
-  /** Mappings begin at pages, regions need not. */
-  readonly skip: number;
-  readonly memory: SharedMemory;
+  readonly bytes: RegionBytes;
 }
 
-/** Says what is wrong with a region, for the log. */
-export class MemoryError extends Error {}
+/** Where a part of a ring is. */
+export interface Place {
+  readonly bytes: RegionBytes;
+  /** Offset in the region. */
+  readonly at: number;
+}
+
+export interface MemoryEvents {
+  log(text: string): void;
+  /** A file was made shorter than its region. What was there reads as zeros. */
+  lost(): void;
+}
 
 export class GuestMemory {
-  readonly #system: SharedMemories;
-  readonly #log: (text: string) => void;
+  /** Set while the front-end wants to know which pages are written. */
+  dirty: DirtyLog | undefined;
+  readonly #system: System;
+  readonly #events: MemoryEvents;
   #regions: Region[] = [];
-  #warned = false;
+  #told = false;
 
-  constructor(system: SharedMemories, log: (text: string) => void) {
+  constructor(system: System, events: MemoryEvents) {
     this.#system = system;
-    this.#log = log;
+    this.#events = events;
   }
 
   get slots(): number {
     return this.#regions.length;
   }
 
-  /** Maps a region; the descriptor stays the caller's. @throws MemoryError */
+  /** Takes a region; the descriptor stays the caller's. @throws MemoryError */
   add(request: RegionRequest, fd: number): void {
     const [guest, size, user, offset] = [
       bounded(request.guest, request.size, 'guest address'),
@@ -59,86 +72,95 @@ export class GuestMemory {
       (each) => guest < each.guest + each.size && each.guest < guest + size,
     );
     if (taken) throw new MemoryError('regions lie over each other');
-    const skip = offset % PAGE;
-    const memory = this.#map(fd, offset - skip, skip + size);
-    this.#regions.push({ guest, user, size, skip, memory });
+    const range = { fd, offset, length: size };
+    const bytes = openRegion(this.#system, range, () => this.#events.lost());
+    this.#regions.push({ guest, user, size, bytes });
+    if (bytes.remark === undefined || this.#told) return;
+    this.#told = true;
+    this.#events.log(bytes.remark);
   }
 
-  /** Unmaps the region with these addresses; false when there is none. */
+  /** Lets the region with these addresses go; false when there is none. */
   remove({ guest, size, user }: RegionRequest): boolean {
     const index = this.#regions.findIndex(
       (each) =>
         each.guest === Number(guest) && each.size === Number(size) && each.user === Number(user),
     );
     const [region] = index < 0 ? [] : this.#regions.splice(index, 1);
-    region?.memory.release();
+    region?.bytes.release();
     return region !== undefined;
   }
 
-  /** Unmaps all. Whoever still has a view reads zeros. */
+  /** Lets all go. Whoever still has a range reads zeros, or is refused. */
   clear(): void {
-    for (const { memory } of this.#regions.splice(0)) memory.release();
+    for (const { bytes } of this.#regions.splice(0)) bytes.release();
   }
 
   /**
-   * Adds views of a range of guest addresses, in order; more than one where it crosses regions. False when a part of
+   * Adds pieces for a range of guest addresses, in order; more than one where it crosses regions. False when a part of
    * it is not the guest's memory.
    */
-  collect(address: number, length: number, into: Uint8Array[]): boolean {
+  collect(address: number, length: number, into: Piece[]): boolean {
     let [at, left] = [address, length];
     while (left > 0) {
       const region = this.#regions.find(({ guest, size }) => guest <= at && at < guest + size);
       if (region === undefined) return false;
       const count = Math.min(left, region.guest + region.size - at, MAX_PIECE);
-      const { buffer, offset } = region.memory.at(region.skip + at - region.guest, count);
-      into.push(new Uint8Array(buffer, offset, count));
+      into.push(new GuestRange(this, region.bytes, at - region.guest, at, count));
       at += count;
       left -= count;
     }
     return true;
   }
 
-  /** A range of the front-end's own addresses, as rings have them; undefined where it is not in one region. */
-  user(address: number, length: number): { buffer: ArrayBuffer; offset: number } | undefined {
+  /** Where a range of the front-end's own addresses is, as rings have them; undefined where it is not in one region. */
+  user(address: number, length: number): Place | undefined {
     const region = this.#regions.find(
       ({ user, size }) => user <= address && address + length <= user + size,
     );
-    return region?.memory.at(region.skip + address - region.user, length);
-  }
-
-  /** The guest address of a byte of a view that `collect` gave; undefined for other memory. */
-  addressOf(view: Uint8Array): number | undefined {
-    for (const { guest, skip, memory } of this.#regions) {
-      const offset = memory.offsetOf(view.buffer, view.byteOffset);
-      if (offset !== undefined) return guest + offset - skip;
-    }
-    return undefined;
+    return region && { bytes: region.bytes, at: address - region.user };
   }
 
   /** Gives whole pages back to the machine. @returns bytes; see DeviceHost.release */
-  release(range: Uint8Array | { address: number; length: number }): number {
-    const address = range instanceof Uint8Array ? this.addressOf(range) : range.address;
-    if (address === undefined) return 0;
+  release({ address, length }: { address: number; length: number }): number {
     const region = this.#regions.find(({ guest, size }) => {
-      return guest <= address && address + range.length <= guest + size;
+      return guest <= address && address + length <= guest + size;
     });
     if (region === undefined) return 0;
-    return Math.max(0, region.memory.discard(region.skip + address - region.guest, range.length));
+    return Math.max(0, region.bytes.discard(address - region.guest, length));
+  }
+}
+
+/** A part of one region. */
+class GuestRange implements Piece {
+  readonly address: number;
+  readonly length: number;
+  readonly #memory: GuestMemory;
+  readonly #bytes: RegionBytes;
+  /** Offset in the region. */
+  readonly #at: number;
+
+  constructor(
+    memory: GuestMemory,
+    bytes: RegionBytes,
+    at: number,
+    address: number,
+    length: number,
+  ) {
+    this.#memory = memory;
+    this.#bytes = bytes;
+    this.#at = at;
+    this.address = address;
+    this.length = length;
   }
 
-  #map(fd: number, offset: number, length: number): SharedMemory {
-    // The seal comes first: what is sealed can't change between the look and the map.
-    const sealed = this.#system.seal(fd);
-    const file = fstatSync(fd);
-    if (!file.isFile()) throw new MemoryError('memory that is no file');
-    if (offset + length > file.size) {
-      throw new MemoryError(`a region ends at ${offset + length} in a file of ${file.size} bytes`);
-    }
-    if (!sealed && !this.#warned) this.#log('its memory is in a file that can be made shorter');
-    this.#warned ||= !sealed;
-    const memory = this.#system.map(fd, length, offset);
-    if (typeof memory === 'number') throw new MemoryError(`mmap: errno ${-memory}`);
-    return memory;
+  read(at: number, into: Uint8Array): void {
+    this.#bytes.read(this.#at + at, into);
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.#bytes.write(this.#at + at, bytes);
+    this.#memory.dirty?.mark(this.address + at, bytes.length);
   }
 }
 

@@ -1,7 +1,10 @@
 /** A split virtqueue that runs: chains out of it for the device, and back into it. */
+import { u16 } from '../../abi/layout.js';
 import {
   VRING_AVAIL_F_NO_INTERRUPT,
   VRING_USED_F_NO_NOTIFY,
+  vring_used,
+  vring_used_elem,
   vringNeedEvent,
 } from '../../abi/virtio-ring.js';
 import { readChain } from './chain.js';
@@ -27,6 +30,8 @@ export interface QueueOptions {
   call(): void;
   /** Has `kicked` called in another turn. */
   later(): void;
+  /** Bytes of the used ring were written, from an offset on. */
+  wroteUsed(offset: number, length: number): void;
   fail(reason: string): void;
 }
 
@@ -38,6 +43,8 @@ export class SplitQueue implements DeviceQueue {
   #next: number;
   #seen: number;
   #used: number;
+  /** Chains that were given back since, which the driver does not see yet. */
+  #unpublished = 0;
   /** The last index that the driver could have been told of; undefined until it was. */
   #told: number | undefined;
   #wantsKicks = true;
@@ -84,14 +91,17 @@ export class SplitQueue implements DeviceQueue {
     const head = this.#taken.get(chain);
     if (!this.#running || head === undefined) return;
     this.#taken.delete(chain);
-    const { ring } = this.#options;
-    ring.writeUsed(this.#used, head, written);
-    this.#used = (this.#used + 1) & 0xffff;
-    ring.usedIdx = this.#used;
+    const index = (this.#used + this.#unpublished) & 0xffff;
+    this.#options.ring.setUsed(index, head, written);
+    this.#unpublished++;
+    // More than the ring holds are made available by drivers that look at nothing.
+    if (this.#unpublished === this.#options.ring.num) this.#publish();
   }
 
   notify(): void {
-    if (!this.#running || this.#told === this.#used) return;
+    if (!this.#running) return;
+    this.#publish();
+    if (this.#told === this.#used) return;
     const wanted = this.#interruptWanted();
     this.#told = this.#used;
     if (wanted) this.#options.call();
@@ -104,8 +114,24 @@ export class SplitQueue implements DeviceQueue {
 
   /** From now on nothing comes out of it, and nothing that is given back goes in. */
   stop(): void {
+    if (this.#running) this.#publish();
     this.#running = false;
     this.#taken.clear();
+  }
+
+  /** Lets the driver see what was given back. */
+  #publish(): void {
+    const count = this.#unpublished;
+    if (count === 0) return;
+    const [index, { ring, wroteUsed }] = [this.#used, this.#options];
+    this.#unpublished = 0;
+    this.#used = (index + count) & 0xffff;
+    ring.publish(index, count);
+    const first = index & (ring.num - 1);
+    const before = Math.min(count, ring.num - first);
+    wroteUsed(vring_used.size + first * vring_used_elem.size, before * vring_used_elem.size);
+    wroteUsed(vring_used.size, (count - before) * vring_used_elem.size);
+    wroteUsed(0, vring_used.size);
   }
 
   /** Whether there is a new chain; where there is none, the driver kicks when there is. */
@@ -117,6 +143,7 @@ export class SplitQueue implements DeviceQueue {
     if (ahead > this.#options.ring.num) {
       throw new RingError(`${ahead} chains available in a queue of ${this.#options.ring.num}`);
     }
+    if (ahead > 0) this.#options.ring.look();
     return ahead > 0;
   }
 
@@ -137,9 +164,8 @@ export class SplitQueue implements DeviceQueue {
   }
 
   #askForKicks(): void {
-    const { ring, eventIdx } = this.#options;
-    if (eventIdx) ring.availEvent = this.#next;
-    else ring.usedFlags = 0;
+    if (this.#options.eventIdx) this.#setAvailEvent(this.#next);
+    else this.#setUsedFlags(0);
     this.#wantsKicks = true;
   }
 
@@ -147,7 +173,19 @@ export class SplitQueue implements DeviceQueue {
     // An event index that stays behind is as good as the flag.
     if (!this.#wantsKicks) return;
     this.#wantsKicks = false;
-    if (!this.#options.eventIdx) this.#options.ring.usedFlags = VRING_USED_F_NO_NOTIFY;
+    if (!this.#options.eventIdx) this.#setUsedFlags(VRING_USED_F_NO_NOTIFY);
+  }
+
+  #setAvailEvent(index: number): void {
+    const { ring, wroteUsed } = this.#options;
+    ring.setAvailEvent(index);
+    wroteUsed(vring_used.size + ring.num * vring_used_elem.size, u16.size);
+  }
+
+  #setUsedFlags(flags: number): void {
+    const { ring, wroteUsed } = this.#options;
+    ring.setUsedFlags(flags);
+    wroteUsed(vring_used.offset('flags'), u16.size);
   }
 
   #interruptWanted(): boolean {

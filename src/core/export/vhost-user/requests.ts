@@ -3,16 +3,18 @@
 import { fromBytes, toBytes, u64 } from '../../abi/layout.js';
 import * as v from '../../abi/vhost-user.js';
 import type { Message } from './connection.js';
-import { PROTOCOL_FEATURES, Refusal, Violation } from './features.js';
-import { MemoryError } from './memory.js';
+import { LOG_ALL, PROTOCOL_FEATURES, Refusal, Violation } from './features.js';
+import { LOG_REQUESTS } from './log-requests.js';
 import { MEMORY_REQUESTS } from './memory-requests.js';
 import type { Request, Requests } from './request.js';
 import { RING_REQUESTS } from './ring-requests.js';
 import type { Session } from './session.js';
+import { MemoryError } from './shared-files.js';
 
 const NOTHING = new Uint8Array(0);
 
 const REQUESTS: Requests = {
+  ...LOG_REQUESTS,
   ...MEMORY_REQUESTS,
   ...RING_REQUESTS,
 
@@ -27,10 +29,12 @@ const REQUESTS: Requests = {
     run(session, { payload }) {
       const features = subset(fromBytes(u64, payload), session.offered);
       const running = session.vrings.some(({ queue }) => queue !== undefined);
-      if (running && features !== session.features) {
+      // A migration begins and ends while the guest goes on.
+      if (running && ((features ^ session.features) & ~LOG_ALL) !== 0n) {
         throw new Violation('features change while rings run');
       }
       session.features = features;
+      session.log.enable((features & LOG_ALL) !== 0n);
       return undefined;
     },
   },

@@ -51,8 +51,14 @@ export const RING_REQUESTS: Requests = {
     name: 'SET_VRING_ADDR',
     size: v.vhost_user_vring_addr.size,
     run(session, { payload }) {
-      const { index, desc, avail, used } = v.vhost_user_vring_addr.decode(payload);
+      const { index, flags, desc, avail, used, log } = v.vhost_user_vring_addr.decode(payload);
       const vring = vringAt(session, index);
+      vring.logAddress = flags & (1 << v.VHOST_VRING_F_LOG) ? Number(log) : undefined;
+      const { addresses } = vring;
+      // A migration begins with the same ring, which goes on.
+      const isSame =
+        addresses?.desc === desc && addresses.avail === avail && addresses.used === used;
+      if (isSame) return undefined;
       session.rearrange([vring], () => {
         vring.addresses = { desc, avail, used };
       });

@@ -13,11 +13,13 @@ import { Connection, type Message } from './connection.js';
 import type { DeviceHost, VirtioDevice } from './device.js';
 import { hasBit, TRANSPORT_FEATURES, Violation } from './features.js';
 import { GuestMemory } from './memory.js';
+import { openRing } from './open-ring.js';
 import { SplitQueue } from './queue.js';
 import { handleRequest } from './requests.js';
-import { RingError, SplitRing } from './ring.js';
+import { RingError } from './ring.js';
 import type { System } from './system.js';
 import { Vring } from './vring.js';
+import { WriteLog } from './write-log.js';
 
 /** Lines that one session writes into the log about requests that were refused. */
 const MAX_REFUSALS_LOGGED = 8;
@@ -33,6 +35,7 @@ export interface SessionEvents {
 export class Session {
   readonly device: VirtioDevice;
   readonly memory: GuestMemory;
+  readonly log: WriteLog;
   readonly vrings: readonly Vring[];
   readonly #system: System;
   readonly #events: SessionEvents;
@@ -54,7 +57,11 @@ export class Session {
     this.#system = system;
     this.#events = events;
     this.device = device;
-    this.memory = new GuestMemory(system.memories, events.log);
+    this.memory = new GuestMemory(system, {
+      log: events.log,
+      lost: () => this.fail('its memory was made shorter'),
+    });
+    this.log = new WriteLog(system, this.memory);
     this.vrings = Array.from({ length: device.queueCount }, (_, index) => new Vring(system, index));
     this.#connection = new Connection(system, fd, {
       message: (message) => this.#message(message),
@@ -168,13 +175,17 @@ export class Session {
     }
     try {
       vring.queue = new SplitQueue({
-        ring: new SplitRing(vring.num, vring.addresses, this.memory),
+        ring: openRing(vring.num, vring.addresses, this.memory),
         memory: this.memory,
         base: vring.base,
         eventIdx: hasBit(this.features, VIRTIO_RING_F_EVENT_IDX),
         indirect: hasBit(this.features, VIRTIO_RING_F_INDIRECT_DESC),
         call: () => this.#call(vring),
         later: () => this.#serveLater(vring),
+        wroteUsed: (offset, length) => {
+          if (vring.logAddress === undefined) return;
+          this.memory.dirty?.mark(vring.logAddress + offset, length);
+        },
         fail: (reason) => this.fail(`ring ${vring.index}: ${reason}`),
       });
     } catch (error) {
@@ -212,10 +223,11 @@ export class Session {
   /** Stops a ring; it goes on where it was when it runs again. */
   #pause(vring: Vring): void {
     if (vring.queue === undefined) return;
-    vring.base = vring.queue.next;
-    vring.queue.stop();
-    vring.queue = undefined;
+    const { queue } = vring;
     this.#guard(() => this.device.stopped(vring.index));
+    vring.base = queue.next;
+    queue.stop();
+    vring.queue = undefined;
   }
 
   /** Stops a ring; with the last one the driver is gone. */
@@ -266,6 +278,7 @@ export class Session {
     this.#ended = true;
     for (const vring of this.vrings) vring.close();
     this.memory.clear();
+    this.log.close();
     this.#channel?.close();
     this.#connection.close();
     this.#events.ended(reason, faulty);

@@ -1,6 +1,7 @@
 /** The system calls that offering a device needs, loaded once for all devices of this process. */
 
 import { SystemError } from '../../abi/errno.js';
+import { FileMemories } from '../../native/file-memory.js';
 import { NativeMissingError } from '../../native/koffi.js';
 import { type Libc, loadLibc } from '../../native/libc.js';
 import { Messages } from '../../native/messages.js';
@@ -12,6 +13,7 @@ export interface System {
   readonly messages: Messages;
   readonly reactor: Reactor;
   readonly memories: SharedMemories;
+  readonly files: FileMemories;
 }
 
 let loaded: Promise<System> | undefined;
@@ -36,5 +38,6 @@ async function load(): Promise<System> {
     reactor,
     messages: await Messages.load(),
     memories: await SharedMemories.load(),
+    files: await FileMemories.load(),
   };
 }

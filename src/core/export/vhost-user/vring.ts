@@ -1,14 +1,9 @@
 /** What a front-end has said of one ring, and the descriptors that it gave for it. */
-import { constants } from 'node:os';
 import { EPOLLIN } from '../../native/reactor.js';
+import { dontWait, tellBy } from './event-fd.js';
 import type { SplitQueue } from './queue.js';
 import type { RingAddresses } from './ring.js';
 import type { System } from './system.js';
-
-const [F_GETFL, F_SETFL, O_NONBLOCK] = [3, 4, 0o4000];
-/** What an eventfd takes: a count that is added. */
-const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
-const AGAIN = -constants.errno.EAGAIN;
 
 export class Vring {
   readonly index: number;
@@ -17,6 +12,8 @@ export class Vring {
   num = 0;
   base = 0;
   addresses: RingAddresses | undefined;
+  /** The used ring's guest address, where writes to it are to be marked. */
+  logAddress: number | undefined;
   /** A ring starts with the first kick and stops with GET_VRING_BASE; it runs while it is enabled as well. */
   started = false;
   enabled = false;
@@ -48,28 +45,26 @@ export class Vring {
   setCall(fd: number | undefined): void {
     this.#drop(this.#call);
     this.#call = fd;
-    if (fd !== undefined) this.#dontWait(fd);
+    if (fd !== undefined) dontWait(this.#system.libc, fd);
   }
 
   /** Takes the descriptor by which the front-end is told of errors. */
   setErr(fd: number | undefined): void {
     this.#drop(this.#err);
     this.#err = fd;
-    if (fd !== undefined) this.#dontWait(fd);
+    if (fd !== undefined) dontWait(this.#system.libc, fd);
   }
 
   /** Interrupts the driver. False where it has to be done in band, or not at all. */
   call(): boolean {
     if (this.#call === undefined) return false;
-    const result = this.#system.libc.write(this.#call, ONE);
-    // A full count is an interrupt that is still to be seen.
-    if (result < 0 && result !== AGAIN) this.setCall(undefined);
+    if (!tellBy(this.#system.libc, this.#call)) this.setCall(undefined);
     return true;
   }
 
   /** Tells the front-end that this ring is beyond repair, if it wants to know. */
   error(): void {
-    if (this.#err !== undefined) this.#system.libc.write(this.#err, ONE);
+    if (this.#err !== undefined) tellBy(this.#system.libc, this.#err);
   }
 
   /** Forgets all, and closes the descriptors. */
@@ -85,11 +80,5 @@ export class Vring {
     if (fd === undefined) return;
     this.#system.reactor.remove(fd);
     this.#system.libc.close(fd);
-  }
-
-  /** A count can be full, and the one who writes must not wait. */
-  #dontWait(fd: number): void {
-    const flags = this.#system.libc.fcntl(fd, F_GETFL, 0);
-    if (flags >= 0) this.#system.libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   }
 }

@@ -79,7 +79,10 @@ export class VsockDevice implements VirtioDevice, RealDevice, PacketSource {
     const queue = this.#queues[index];
     this.#queues[index] = undefined;
     if (queue !== undefined) this.#untold.delete(queue);
-    if (index === RX) this.#forgetBuffer();
+    if (index !== RX) return;
+    // It is there for who serves the queue next.
+    if (this.#buffer !== undefined) queue?.unpop(this.#buffer);
+    this.#forgetBuffer();
   }
 
   kicked(index: number): void {

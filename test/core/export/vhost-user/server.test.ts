@@ -229,7 +229,7 @@ t.test(
     await frontend.word(v.VHOST_USER_SET_PROTOCOL_FEATURES, 0x8n);
     frontend.needReply = true;
     await t.rejects(frontend.tell(v.VHOST_USER_IOTLB_MSG), /request 22 failed/);
-    t.equal(await wordOf(frontend.ask(v.VHOST_USER_GET_FEATURES)), 0x170000002n);
+    t.equal(await wordOf(frontend.ask(v.VHOST_USER_GET_FEATURES)), 0x174000002n);
     t.equal(offer.counters.refusedRequests, 3);
     for (let count = 0; count < 20; count++) {
       await t.rejects(frontend.tell(v.VHOST_USER_NET_SET_MTU), /failed/);
@@ -255,9 +255,9 @@ t.test('memory that is given back reads as zeros, in whole pages', async (t) => 
   t.equal(guest.memory.bytes[103 * page - 1], 7);
   t.equal(guest.memory.bytes[103 * page], 0);
   t.equal(host.release({ address: 0, length: page }), 0, 'no memory of the guest');
-  t.equal(host.release(new Uint8Array(page)), 0);
   device.take = (queue, chain) => {
-    t.equal(host.release(chain.writable[0] ?? new Uint8Array(0)), 2 * page);
+    const [piece] = chain.writable;
+    t.equal(piece && host.release(piece), 2 * page);
     queue.push(chain, 0);
   };
   const [queue] = guest.queues;

@@ -14,7 +14,7 @@ import {
 } from '../../../../src/core/abi/virtio-vsock.js';
 import { VsockDevice } from '../../../../src/core/export/vhost-user/vsock-device.js';
 import type { VsockPolicy } from '../../../../src/core/simulator/vsock/profile.js';
-import { FakeDeviceHost, FakeQueue } from '../../../helpers/virtqueue.js';
+import { Buf, FakeDeviceHost, FakeQueue } from '../../../helpers/virtqueue.js';
 import { Lab, PORT, RAW_PORT, text, utf8 } from '../../../helpers/vsock.js';
 
 const HEADER = 44;
@@ -138,8 +138,8 @@ t.test('bytes go both ways, in chains of any shape', async (t) => {
   kernel.device.kicked(TX);
   t.equal(text(server.recv(10)), 'hello');
   t.equal(kernel.tx.used.length, 2);
-  kernel.rx.available.length = 0;
   kernel.device.stopped(RX);
+  kernel.rx.available.length = 0;
   kernel.device.started(RX, kernel.rx);
   server.send(utf8('welcome'));
   lab.settle();
@@ -148,6 +148,16 @@ t.test('bytes go both ways, in chains of any shape', async (t) => {
   t.match(packet, { name: 'RW', len: 7, srcCid: 2, dstCid: 3 });
   t.equal(text(packet?.payload ?? null), 'welcome');
   t.same(kernel.host.failures, []);
+});
+
+t.test('a buffer that stands ready is there for who serves the queue next', async (t) => {
+  const { kernel } = connected();
+  kernel.offer(2, 100);
+  t.ok(kernel.device.room() > 0);
+  const before = kernel.rx.available.length;
+  kernel.device.stopped(RX);
+  t.equal(kernel.rx.available.length, before + 1);
+  t.equal(kernel.device.room(), 0);
 });
 
 t.test('payloads are cut to what a buffer holds', async (t) => {
@@ -221,21 +231,27 @@ t.test('what no driver does ends its connection', async (t) => {
     [
       'a buffer to write on the queue for sending',
       (kernel) => {
-        kernel.tx.available.push({ readable: [header(kernel)], writable: [new Uint8Array(1)] });
+        kernel.tx.available.push({
+          readable: [new Buf(header(kernel))],
+          writable: [new Buf(new Uint8Array(1))],
+        });
       },
     ],
     ['a buffer that holds no byte of payload', (kernel) => kernel.rx.offer(HEADER)],
     [
       'a buffer to read on the queue for receiving',
       (kernel) => {
-        kernel.rx.available.push({ readable: [new Uint8Array(1)], writable: [new Uint8Array(99)] });
+        kernel.rx.available.push({
+          readable: [new Buf(new Uint8Array(1))],
+          writable: [new Buf(new Uint8Array(99))],
+        });
       },
     ],
   ];
   for (const [name, attempt] of attempts) {
     const { kernel, server, lab } = connected();
-    kernel.rx.available.length = 0;
     kernel.device.stopped(RX);
+    kernel.rx.available.length = 0;
     kernel.device.started(RX, kernel.rx);
     attempt(kernel);
     server.send(utf8('x'));

@@ -55,7 +55,7 @@ export class Balloon {
    */
   setTarget(chunks: number): void {
     if (!Number.isInteger(chunks) || chunks < 0 || chunks > this.maxChunks) {
-      const message = `Invalid memory balloon size: ${chunks} MB (must be in range [0, ${this.maxChunks}] MB)`;
+      const message = `a balloon of ${chunks} MiB: it can have ${this.maxChunks} MiB at most, less than 90 % of the memory`;
       throw new SystemError('EINVAL', { message });
     }
     if (chunks === this.#read) return;

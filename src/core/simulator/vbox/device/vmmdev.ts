@@ -120,8 +120,11 @@ export class VmmDev implements DevicePorts {
 
   /** Raises events, of VMMDEV_EVENT. @throws SystemError EINVAL for bits that are none. */
   raiseEvents(mask: number): void {
-    if ((mask & ~VMMDEV_EVENT_VALID_EVENT_MASK) !== 0) {
-      throw new SystemError('EINVAL', { message: `0x${mask.toString(16)} is no set of events` });
+    const unknown = (mask & ~VMMDEV_EVENT_VALID_EVENT_MASK) >>> 0;
+    if (unknown !== 0) {
+      throw new SystemError('EINVAL', {
+        message: `no event has the bits 0x${unknown.toString(16)}`,
+      });
     }
     this.#parts.events.raise(mask);
   }

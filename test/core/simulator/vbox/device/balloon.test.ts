@@ -109,7 +109,7 @@ t.test('a target is less than nine tenths of RAM', async (t) => {
   }
   t.throws(
     () => device.setBalloonTarget(1000),
-    /Invalid memory balloon size: 1000 MB \(must be in range \[0, 920\] MB\)/,
+    /a balloon of 1000 MiB: it can have 920 MiB at most/,
   );
   t.equal(new Rig({ size: 64 * MIB }).device.maxBalloonChunks, 56);
 });
