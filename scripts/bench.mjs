@@ -1,4 +1,4 @@
-// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,requests,beats,uml,guest]`: measures vmmctl side by side
+// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,requests,beats,exits,uml,guest]`: measures vmmctl side by side
 // with its peers, in one run. Prints a table of ratios and writes bench-results.json. Nothing here passes or fails.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
@@ -16,6 +16,7 @@ import {
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchExits } from './bench-exits.mjs';
 import { benchBeats, benchRequests } from './bench-guests.mjs';
 import { benchRealGuest } from './bench-real-guest.mjs';
 import { benchUml, hasUml } from './bench-uml.mjs';
@@ -29,7 +30,7 @@ const { values: given } = parseArgs({
     rounds: { type: 'string', default: '5' },
     only: {
       type: 'string',
-      default: `start,stream,round,vms,connections,requests,beats${hasUml() ? ',uml,guest' : ''}`,
+      default: `start,stream,round,vms,connections,requests,beats,exits${hasUml() ? ',uml,guest' : ''}`,
     },
   },
 });
@@ -322,6 +323,7 @@ const benches = {
   connections: benchConnections,
   requests: () => benchRequests(record, { rounds: ROUNDS }),
   beats: () => benchBeats(record),
+  exits: () => benchExits(record, { rounds: ROUNDS }),
   guest: () =>
     benchRealGuest(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS, vmmctl: VMMCTL, home }),
   uml: () => benchUml(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS }),

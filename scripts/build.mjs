@@ -66,5 +66,6 @@ async function transpile(outdir) {
 await bundle('src/main.ts', 'dist/main.cjs');
 await bundle('src/cli/oclif.ts', 'dist/oclif.cjs');
 await bundle('src/core/daemon/main.ts', 'dist/daemon.cjs');
+await bundle('src/core/backend/device/kvm/main.ts', 'dist/kvm.cjs');
 await bundle('src/core/native/blocking-worker.ts', 'dist/blocking.cjs');
 if (process.argv.includes('--tests')) await transpile('build');

@@ -11,7 +11,12 @@ process.chdir(new URL('..', import.meta.url).pathname);
 const directory = process.argv[2] ?? 'man';
 const SECTIONS = ['EXIT STATUS', 'EXAMPLES', 'SEE ALSO', 'HISTORY', 'AUTHORS'];
 /** Pages of commands that have none of their own or of their family. */
-const PAGES = { help: 'vmmctl' };
+const PAGES = {
+  help: 'vmmctl',
+  resume: 'vmmctl-suspend',
+  reset: 'vmmctl-suspend',
+  poweroff: 'vmmctl-suspend',
+};
 /** A command of its own, though it is written as a flag. */
 const NOT_A_FLAG = ['version'];
 

@@ -93,8 +93,12 @@ ENDPOINTS
 
   list             [VM, ...] sorted by name
   create           VM
-  inspect          [VM and "devices", "exports", "faults", "counters", ...]
+  inspect          [VM and "topology", "cpuSets", "devices", "exports", "faults", "counters", ...]
   destroy          {"destroyed":[NAME, ...]}
+  run              EXIT on a line for each; with --compare {"abis":[FORM,FORM],"exits":{FORM:[EXIT, ...]},
+                   "differences":[{"exit","field","values":{FORM:VALUE}}, ...]}
+  stats            [{"vm","vcpu","time","counters":{...}}, ...]
+  suspend          {"paused":[NAME, ...]}, as resume {"resumed"}, reset {"reset"}, poweroff {"poweredOff"}
   boot --dry-run   {"env":{...},"program","args":[...]}
   host-version     {"product","version","revision","features":[...],"nodes":[{"path","version","detail"}]}
   doctor           {"backend","machine","kernel","usable","checks":[{"system","name","state","code",
@@ -128,8 +132,9 @@ ENDPOINTS
   config get       {"key","value","origin"}
   config list      [{"key","value","origin"}, ...]
 
-  VM is {"name","state","cpus","memory","cid","lifetime","createdAt","labels"}; state is created,
-  running, suspended or destroying, lifetime is persistent or ephemeral.
+  VM is {"name","state","reason","cpus","memory","cid","lifetime","createdAt","labels"}; state is
+  created, running, suspended or destroying, lifetime is persistent or ephemeral.
+  EXIT is {"exit","vcpu","rip","instLength", ...}, with the names of the header.
   BALLOON is {"vm","memory","target","actual","unit","guestStats"}.
   HEARTBEAT is {"vm","enabled","intervalMs","timeoutMs","lastBeat","beats","misses","state"}; state is
   off, beating, late or flatlined.

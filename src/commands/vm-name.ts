@@ -6,11 +6,16 @@ import type { Backend } from '../core/backend/port.js';
 import { nameProblem } from '../core/client/names.js';
 import { vmNames } from '../core/client/vm.js';
 
+/** Of a VM's node: a VM is named, and never opened by a path. */
+const VM_PATH = /^\/dev\/vmm\/(.+)$/;
+
 /** @throws UsageError for a name that can't be told from something else. */
 export function vmName(text: string): string {
   const problem = nameProblem(text);
   if (problem !== undefined) {
-    throw new UsageError(problem, 'a name is letters, digits, - _ . and begins with a letter');
+    const named = VM_PATH.exec(text)?.[1];
+    const rule = 'a name is letters, digits, - _ . and begins with a letter';
+    throw new UsageError(problem, named === undefined ? rule : `give its name: ${named}`);
   }
   return text;
 }

@@ -15,6 +15,7 @@ export const VM_FIELDS = [
   'lifetime',
   'createdAt',
   'labels',
+  'reason',
 ] as const;
 
 interface VmColumn {
@@ -30,6 +31,7 @@ const UNKNOWN_LAST = Number.POSITIVE_INFINITY;
 const COLUMNS = {
   name: { text: (vm) => vm.name, key: (vm) => vm.name },
   state: { text: (vm) => vm.state ?? NONE, key: (vm) => vm.state ?? '' },
+  reason: { text: (vm) => vm.reason ?? NONE, key: (vm) => vm.reason ?? '' },
   cpus: {
     text: (vm) => String(vm.cpus ?? NONE),
     key: (vm) => vm.cpus ?? UNKNOWN_LAST,
@@ -61,6 +63,7 @@ export type VmColumnName = keyof typeof COLUMNS;
 export const DEFAULT_COLUMNS: readonly VmColumnName[] = [
   'name',
   'state',
+  'reason',
   'cpus',
   'memory',
   'cid',

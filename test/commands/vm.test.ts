@@ -99,9 +99,9 @@ for (const way of WAYS) {
     t.equal(
       await show('list'),
       [
-        'NAME  STATE    CPUS  MEMORY  CID  LIFETIME    AGE',
-        'a     created     1       -    4  persistent   5s',
-        'b     created     1    512M    3  persistent   5s',
+        'NAME  STATE    REASON  CPUS  MEMORY  CID  LIFETIME    AGE',
+        'a     created  -          1       -    4  persistent   5s',
+        'b     created  -          1    512M    3  persistent   5s',
         '',
       ].join('\n'),
     );

@@ -9,7 +9,7 @@ import { PLANS, type Plan } from './plans.js';
 const VM_NAMES = ['web1', 'web2', 'db1'];
 
 t.jobs = 2;
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 const examples = await allExamples();
 
 for (const [line, places] of examples) {

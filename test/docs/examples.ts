@@ -36,5 +36,6 @@ export function shellBlocks(markdown: string): string[] {
 export function manExamples(page: string): string[] {
   const section = page.split(/^\.Sh /m).find((text) => text.startsWith('EXAMPLES')) ?? '';
   const lines = [...section.matchAll(/^(?:\.Dl )?\$ (.*)$/gm)].map(([, line = '']) => line);
-  return lines.map((line) => line.replaceAll('\\(dq', '"').replaceAll('\\-', '-'));
+  const plain = (line: string) => line.replaceAll('\\(dq', '"').replaceAll('\\-', '-');
+  return lines.map((line) => plain(line).replaceAll('\\e', '\\'));
 }

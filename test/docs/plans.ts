@@ -89,6 +89,58 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   },
   'vmmctl boot web1 --uml --dry-run': { needs: ['linux.uml'], out: /linux\.uml .*web1/ },
 
+  'vmmctl run web1 --program hello.exits': {
+    before: ["printf 'out 0x3f8 1 0x41\\nhlt\\n' > hello.exits"],
+    out: /^ +1 +0 {2}INOUT .*\n +2 +0 {2}HLT /m,
+  },
+  'vmmctl run web1 --program ipi.exits --compare 13,15': {
+    before: ["echo 'ipi fixed 0x20 0,63,256' > ipi.exits"],
+    out: /13: cpus 0,63; 15: cpus 0,63,256 \(dropped by 13: 256, above 255\)/,
+  },
+  "echo 'ipi fixed 0x20 0,63,256' | vmmctl run web1 --program - --count 1": {
+    out: /IPI .*cpus=0,63,256$/m,
+  },
+  "echo 'ipi fixed 0x20 0,63,256' | vmmctl run web1 --program - --count 1 --cpuset-size 8": {
+    out: /IPI .*cpus=0,63$/m,
+  },
+  "echo 'ipi fixed 0x20 0,63,256' | vmmctl run web1 --program - --compare 13,15": {
+    out: /dropped by 13: 256/,
+  },
+  "echo 'in 0x60 1' | vmmctl run web1 --program - --input 0x60=0x1e --count 1": { out: /INOUT/ },
+  'vmmctl run web1 --program hello.exits --json | jq \'select(.exit == "INOUT").port\'': {
+    ...JQ,
+    before: ["printf 'out 0x3f8 1 0x41\\nhlt\\n' > hello.exits"],
+    out: /^1016$/m,
+  },
+  'vmmctl stats web1': {
+    before: ['echo hlt | vmmctl run web1 --program -'],
+    out: /^ +0 +1 {2}total number of vm exits$/m,
+  },
+  'vmmctl stats web1 --vcpu 0 --json | jq \'.[0].counters["total number of vm exits"]\'': {
+    ...JQ,
+    before: ['echo hlt | vmmctl run web1 --program -'],
+    out: /^"1"$/m,
+  },
+  'vmmctl suspend web1': { before: ['echo hlt | vmmctl run web1 --program -'] },
+  'vmmctl suspend web1 --vcpu 0': { before: ['echo hlt | vmmctl run web1 --program -'] },
+  'vmmctl resume web1': {
+    before: ['echo hlt | vmmctl run web1 --program -', 'vmmctl suspend web1'],
+  },
+  'vmmctl resume web1 --vcpu 0': {
+    before: ['echo hlt | vmmctl run web1 --program -', 'vmmctl suspend web1'],
+  },
+  'vmmctl poweroff web1 web2 --json': { out: /^{"poweredOff":\["web1","web2"\]}$/m },
+  'vmmctl run web1 --backend device --image boot.bin --at 0x1000 --timeout 2s': {
+    elsewhere: 'test/e2e/kvm.test.ts has an image for it',
+  },
+  'vmmctl -b device create web1 --memory 16M': { elsewhere: 'test/e2e/kvm.test.ts runs it' },
+  'vmmctl -b device run web1 --image hello.bin': { elsewhere: 'test/e2e/kvm.test.ts runs it' },
+  'vmmctl -b device destroy web1': { elsewhere: 'test/e2e/kvm.test.ts runs it' },
+  'vmmctl list --columns name,state,reason': {
+    before: ['vmmctl poweroff web1'],
+    out: /^web1 +suspended +poweroff$/m,
+  },
+  "vmmctl inspect web1 --vcpu 0 --json | jq '.[0].vcpus[0].registers.rip'": { ...JQ, out: /^"/m },
   'vmmctl balloon': { out: /^web1 +512M +0 +0 /m },
   "vmmctl balloon web1 --json | jq '.[].actual'": { ...JQ, out: /^0$/m },
   'vmmctl --in web1 balloon': { out: /^- +- +- +0 /m },

@@ -33,7 +33,7 @@ for (const profile of PROFILES) {
     });
     t.match(await run(['create', 'web/1']), { status: 4, stderr: /\(EEXIST\)/ });
     const listed = await run(['list']);
-    t.match(listed.stdout.toString(), /^web\/1 +- +2 +4G +- +- +-$/m);
+    t.match(listed.stdout.toString(), /^web\/1 +- +- +2 +4G +- +- +-$/m);
     const inspected = await run(['inspect', 'web/1']);
     t.match(JSON.parse(inspected.stdout.toString()), [
       { state: null, memoryMap: [{ address: 0 }, { address: 2 ** 32, size: 2 ** 30 }] },
@@ -94,7 +94,7 @@ t.test('users, jails, and what is not there', async (t) => {
   t.equal(await names(), 'inside\noutside\n');
   t.equal(await names('--jail', 'j'), 'inside\n');
   const unknown = await run(['list', '--as', '1000', '--no-header']);
-  t.match(unknown.stdout.toString(), /^inside +- +- +- +- +- +-\noutside/);
+  t.match(unknown.stdout.toString(), /^inside +- +- +- +- +- +- +-\noutside/);
   t.match(await run(['inspect', 'outside', '--as', '1000']), { status: 5, stderr: /\(EACCES\)/ });
   for (const flags of [
     ['--cid', '5'],

@@ -5,16 +5,26 @@
 import { type ErrorCode, SystemError } from '../../src/core/abi/errno.js';
 import { VMM_IOCTLS } from '../../src/core/abi/vmm.js';
 import { VMMCTL_IOCTLS } from '../../src/core/abi/vmmctl.js';
-import type { Backend, DeviceNode, Machine } from '../../src/core/backend/port.js';
+import type {
+  Backend,
+  DeviceNode,
+  IoctlOptions,
+  IoctlResult,
+  Machine,
+} from '../../src/core/backend/port.js';
+import { takeMemory, withMemory } from '../../src/core/backend/simulator/memory.js';
+import { SentMemory } from '../../src/core/daemon/user-memory.js';
 import type { Machine as SimulatedMachine } from '../../src/core/simulator/machine.js';
 import {
   type Caller,
+  type IoctlReply,
   type OpenNode,
+  PendingIoctl,
   type PromptNode,
   ROOT,
 } from '../../src/core/simulator/node.js';
 import type { VmmConfig } from '../../src/core/simulator/vmm/config.js';
-import { promptly } from './promptly.js';
+import { prompt } from './vmm.js';
 import { testWorld } from './world.js';
 
 const NAMES = new Map(
@@ -80,12 +90,19 @@ export class Kernel implements Backend {
 
   /** The node of a VM, as another program would open it. */
   node(name: string): PromptNode {
-    return this.#test.world.host.open(`/dev/vmm/${name}`, ROOT, 'rw');
+    return prompt(this.#test.world.host.open(`/dev/vmm/${name}`, ROOT, 'rw'));
   }
 
   /** /dev/vmmctl, as another program would open it. */
   control(caller: Caller): PromptNode {
-    return this.#test.world.host.open('/dev/vmmctl', caller, 'rw');
+    return prompt(this.#test.world.host.open('/dev/vmmctl', caller, 'rw'));
+  }
+
+  /** What a vCPU executes. */
+  program(name: string, vcpu: number, text: string): this {
+    const vm = this.vms.get(name);
+    if (vm !== undefined) this.#test.world.vmm.setProgram(vm, vcpu, text);
+    return this;
   }
 
   remove(name: string): void {
@@ -125,9 +142,7 @@ export class Kernel implements Backend {
       ioctl: async (request, argument = 0, options = {}) => {
         if (options.signal?.aborted) throw new SystemError('EINTR', { syscall: 'ioctl' });
         this.#call(NAMES.get(request) ?? `ioctl 0x${request.toString(16)}`);
-        const { result, data } = promptly(node.ioctl(request, argument));
-        // Where the kernel copies nothing out the caller's bytes are what they were.
-        return { result, data: data ?? (argument instanceof Uint8Array ? argument : NOTHING) };
+        return call(node, request, argument, options);
       },
       close: async () => {
         this.#call(`close ${path}`);
@@ -141,6 +156,40 @@ export class Kernel implements Backend {
     this.calls.push(name);
     this.#before.get(name)?.();
   }
+}
+
+/** With the memory that the argument points to, as it goes to a simulated host and comes back. */
+async function call(
+  node: OpenNode,
+  request: number,
+  argument: Uint8Array | number,
+  { pointers = [], signal }: IoctlOptions,
+): Promise<IoctlResult> {
+  if (typeof argument === 'number') {
+    return { data: NOTHING, ...(await settled(node.ioctl(request, argument), signal)) };
+  }
+  const sent = withMemory(argument, pointers);
+  const { argument: bytes, memory } = SentMemory.split({ memory: sent.memory }, sent.bytes);
+  const { result, data } = await settled(node.ioctl(request, bytes, memory), signal);
+  const { written, bytes: changed } = memory.changes();
+  // Where the kernel copies nothing out the caller's bytes are what they were.
+  const all = Buffer.concat([data ?? bytes, ...changed]);
+  return { result, data: takeMemory(written, all, pointers) };
+}
+
+/** The reply of an ioctl; one that waits is interrupted by the signal. */
+function settled(
+  begun: IoctlReply | PendingIoctl,
+  signal: AbortSignal | undefined,
+): Promise<IoctlReply> | IoctlReply {
+  if (!(begun instanceof PendingIoctl)) return begun;
+  return new Promise((resolve, reject) => {
+    signal?.addEventListener('abort', () => begun.interrupt());
+    begun.onFinish((outcome) => {
+      if (outcome instanceof SystemError) reject(outcome);
+      else resolve(outcome);
+    });
+  });
 }
 
 const NOTHING = new Uint8Array(0);

@@ -9,10 +9,16 @@ import {
   vmmctl_vm_destroy,
 } from '../../src/core/abi/vmmctl.js';
 import { VirtualClock } from '../../src/core/simulator/clock.js';
-import { type Caller, type PromptNode, ROOT } from '../../src/core/simulator/node.js';
+import {
+  type Caller,
+  type OpenNode,
+  type PromptNode,
+  ROOT,
+} from '../../src/core/simulator/node.js';
 import { GID_VMM } from '../../src/core/simulator/vmm/access.js';
 import { DEFAULT_VMM_CONFIG, type VmmConfig } from '../../src/core/simulator/vmm/config.js';
 import { Vmm } from '../../src/core/simulator/vmm/registry.js';
+import { promptly } from './promptly.js';
 
 export const DESTROY_ON_CLOSE = 0x1;
 
@@ -42,6 +48,14 @@ export function codeOf(call: () => unknown): string {
   return 'ok';
 }
 
+/** A node whose calls are not expected to wait. */
+export function prompt(node: OpenNode): PromptNode {
+  return {
+    ioctl: (...call) => promptly(node.ioctl(...call)),
+    close: () => node.close(),
+  };
+}
+
 /** The argument of VMMCTL_VM_CREATE. */
 export function createArgument(name: string | Uint8Array, flags = 0): Uint8Array {
   return vmmctl_vm_create.encode({
@@ -51,19 +65,19 @@ export function createArgument(name: string | Uint8Array, flags = 0): Uint8Array
 }
 
 /** Creates a VM through /dev/vmmctl. */
-export function create(node: PromptNode, name: string | Uint8Array, flags = 0) {
-  return node.ioctl(VMMCTL_VM_CREATE, createArgument(name, flags));
+export function create(node: OpenNode, name: string | Uint8Array, flags = 0) {
+  return prompt(node).ioctl(VMMCTL_VM_CREATE, createArgument(name, flags));
 }
 
 /** Destroys a VM through /dev/vmmctl. */
-export function destroy(node: PromptNode, name: string | Uint8Array) {
+export function destroy(node: OpenNode, name: string | Uint8Array) {
   const bytes = typeof name === 'string' ? encodeName(name) : name;
-  return node.ioctl(VMMCTL_VM_DESTROY, vmmctl_vm_destroy.encode({ name: bytes }));
+  return prompt(node).ioctl(VMMCTL_VM_DESTROY, vmmctl_vm_destroy.encode({ name: bytes }));
 }
 
 /** Allocates a segment through /dev/vmm/NAME; `len` in bytes. */
-export function allocMemseg(node: PromptNode, segid: number, len: bigint, name = '') {
-  return node.ioctl(
+export function allocMemseg(node: OpenNode, segid: number, len: bigint, name = '') {
+  return prompt(node).ioctl(
     VMM_IOCTLS.VM_ALLOC_MEMSEG.number,
     vm_memseg.encode({ segid, len, name: encodeName(name) }),
   );
@@ -71,11 +85,11 @@ export function allocMemseg(node: PromptNode, segid: number, len: bigint, name =
 
 /** Maps part of a segment through /dev/vmm/NAME: of segment 0, from its beginning, unless told. */
 export function mapMemseg(
-  node: PromptNode,
+  node: OpenNode,
   map: { gpa: bigint; len: bigint; segid?: number; segoff?: bigint; prot?: number },
 ) {
   const argument = vm_memmap.encode({ prot: VM_PROT_ALL, ...map });
-  return node.ioctl(VMM_IOCTLS.VM_MMAP_MEMSEG.number, argument);
+  return prompt(node).ioctl(VMM_IOCTLS.VM_MMAP_MEMSEG.number, argument);
 }
 
 /** Names of the VMs that a caller sees. */

@@ -9,6 +9,7 @@ import { requireTool } from '../helpers/requires.js';
 import type { LabCommand } from './command.js';
 import { type Lab, NOBODY, type RunOptions } from './lab.js';
 import { bootUml, requireUml } from './uml.js';
+import { testVcpuCalls } from './vcpu-calls.js';
 
 const D = 'vmmctl -b device';
 const DISPLAY_CHANGE_REQUEST = 0x4;
@@ -55,6 +56,7 @@ t.test('simulated nodes by CUSE', async (t) => {
   await t.test('who may use them', (t) => testUsers(t, lab, calls));
   await t.test('our own commands on them', (t) => testCommands(t, lab));
   await t.test("the host's nodes", (t) => testHost(t, lab));
+  await t.test('a C program on a vCPU', (t) => testVcpuCalls(t, lab));
   await t.test('nodes go', (t) => testEnd(t, lab, calls));
 });
 

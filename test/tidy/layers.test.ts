@@ -36,7 +36,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The daemon's protocol: what the backend shares with the daemon. */
-const PROTOCOL = ['core/daemon/wire.ts', 'core/daemon/messages.ts', 'core/daemon/paths.ts'];
+const PROTOCOL = [
+  'core/daemon/wire.ts',
+  'core/daemon/messages.ts',
+  'core/daemon/paths.ts',
+  'core/daemon/lock.ts',
+];
 
 /** Packages that only one place may import. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {

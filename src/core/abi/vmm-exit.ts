@@ -203,3 +203,21 @@ export const vm_exit_13 = struct('vm_exit_13', {
   rip: u64,
   u: array(u64, 15),
 });
+
+/**
+ * VM_EXITCODE_IPI as it would have become with a set of 1024 CPUs in it. No release has it: it is the break that FreeBSD's
+ * report 271330 describes, computed.
+ */
+export const vm_exit_ipi_grown = struct('vm_exit_ipi_grown', {
+  mode: u32,
+  vector: u8,
+  dmask: array(u64, 16),
+});
+
+/** An exit in that form: the longest arm makes the union, and all that has it in it, longer. */
+export const vm_exit_grown = struct('vm_exit_grown', {
+  exitcode: i32,
+  inst_length: i32,
+  rip: u64,
+  u: bytes(vm_exit_ipi_grown.size),
+});

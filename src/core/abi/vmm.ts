@@ -6,7 +6,7 @@
  */
 import { ioctl } from './freebsd-ioctl.js';
 import { array, bytes, i32, i64, pointer, struct, u8, u16, u32, u64 } from './layout.js';
-import { seg_desc, vm_exit_13, vm_guest_paging } from './vmm-exit.js';
+import { seg_desc, vm_exit_13, vm_exit_grown, vm_guest_paging } from './vmm-exit.js';
 
 /**
  * Memory segments by number: those below VM_BOOTROM are system memory, one for each NUMA domain.
@@ -252,6 +252,12 @@ export const vm_snapshot_meta = struct('vm_snapshot_meta', {
 
 /** VM_RUN until FreeBSD 13, with the exit in it. */
 export const vm_run_13 = struct('vm_run_13', { cpuid: i32, vm_exit: vm_exit_13 });
+
+/** VM_RUN in the form that broke the ABI, with the grown exit in it. */
+export const vm_run_grown = struct('vm_run_grown', { cpuid: i32, vm_exit: vm_exit_grown });
+
+/** No release has it. 0xC0A07601. */
+export const VM_RUN_GROWN = ioctl('VM_RUN_GROWN', 'v', 1, 'inout', vm_run_grown);
 
 /** The ioctls of /dev/vmm/NAME, in the order of their numbers. */
 export const VMM_IOCTLS = {

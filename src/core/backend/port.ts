@@ -21,6 +21,8 @@ export interface Backend {
   machine(name: MachineName): Machine;
   /** Absent where the backend has no management channel. */
   readonly management?: Management;
+  /** VMs of KVM, where the machine has it. */
+  readonly kvm?: KvmHosts;
   /** Closes every node and socket that is still open, with the consequences that has. */
   close(): Promise<void>;
 }
@@ -218,6 +220,8 @@ export type VmLifetime = 'persistent' | 'ephemeral';
 export interface VmRecord {
   name: string;
   state: VmState | null;
+  /** Why it is suspended: `poweroff`, `reset`, ..., `paused`; null when it is not, or nobody tells. */
+  reason: string | null;
   cpus: number | null;
   /** Bytes. */
   memory: number | null;
@@ -244,8 +248,30 @@ export interface MemoryMapping {
   access: string;
 }
 
+/** How the vCPUs of a VM are arranged; `maxcpus` is the most that it could have. */
+export interface VmTopology {
+  sockets: number;
+  cores: number;
+  threads: number;
+  maxcpus: number;
+}
+
+/** Numbers of vCPUs. */
+export interface CpuSets {
+  /** Those that may run. */
+  active: number[];
+  /** Those that have seen that the VM is suspended. */
+  suspended: number[];
+  /** Those that are paused. */
+  debug: number[];
+}
+
 /** What `inspect` adds to it. */
 export interface VmDetails extends VmRecord {
+  /** Null where the hypervisor has none. */
+  topology: VmTopology | null;
+  /** Null where the hypervisor has none, or does not tell. */
+  cpuSets: CpuSets | null;
   /** In the order of addresses. */
   memoryMap: MemoryMapping[];
   devices: { path: string; description: string }[];
@@ -254,6 +280,8 @@ export interface VmDetails extends VmRecord {
   /** Kinds of the faults that it has been given. */
   faults: string[];
   counters: Record<string, number>;
+  /** What KVM can do, by the header's names; of its VMs alone. */
+  capabilities?: Record<string, number>;
 }
 
 /** A guest's own report on itself; sizes are in bytes, shares in percent. Null is what it left out. */
@@ -355,6 +383,79 @@ export interface HostVersion {
   features: string[];
 }
 
+export interface KvmRequest {
+  name: string;
+  cpus: number;
+  /** Bytes. */
+  memory: number;
+  labels: Readonly<Record<string, string>>;
+  /** It lives as long as the backend that made it. */
+  ephemeral: boolean;
+}
+
+export interface KvmCreated {
+  vm: VmRecord;
+  /** Ends it, when it is ephemeral; nothing happens when it has ended already. */
+  end?(): Promise<void>;
+}
+
+/** Where a flat image of real mode stands in a VM's memory, and where vCPU 0 begins. */
+export interface KvmImage {
+  bytes: Uint8Array;
+  /** Guest physical address. */
+  at: number;
+}
+
+/** An exit of a vCPU of KVM. */
+export interface KvmExit {
+  /** The header's number, KVM_EXIT_*. */
+  reason: number;
+  /** struct kvm_run as the exit left it, from its beginning to the end of the union of the exits. */
+  run: Uint8Array;
+  /** Bytes that the guest writes by an IO exit; empty for all others. */
+  data: Uint8Array;
+  rip: bigint;
+}
+
+export interface KvmRunOptions {
+  vcpu: number;
+  /** Resets the vCPU before, and lets it begin there; it goes on where it was when left out. */
+  image?: KvmImage | undefined;
+  /**
+   * What the guest reads by an exit, IO or MMIO; it is asked for when the next exit is. Zeros when left out, and for what is
+   * missing.
+   */
+  answer?: ((exit: KvmExit) => Uint8Array | undefined) | undefined;
+  signal: AbortSignal;
+}
+
+/**
+ * VMs of KVM. Each has a process that holds it, since a vCPU can't be shared between processes, and ends with that: a
+ * persistent one when it is destroyed or the machine is switched off, an ephemeral one also with the process of the backend,
+ * however that ends.
+ */
+export interface KvmHosts {
+  /**
+   * Whether this machine has KVM, or VMs of it are there. False without /dev/kvm.
+   * @throws SystemError EACCES, EPERM when it may not be used.
+   */
+  isThere(): Promise<boolean>;
+  /** EEXIST, ENOMEM, EACCES, EINVAL (more CPUs than KVM gives), ENXIO (no /dev/kvm), EOPNOTSUPP (not on this machine). */
+  create(request: KvmRequest, options?: CallOptions): Promise<KvmCreated>;
+  /** Of the same user. */
+  vms(): Promise<VmRecord[]>;
+  /** ENOENT. */
+  inspect(name: string): Promise<VmDetails>;
+  /** Ends its process, when it runs too. ENOENT. */
+  destroy(name: string): Promise<void>;
+  /**
+   * Runs a vCPU; each yield is an exit. It goes on when the next one is asked for, and stops when the caller returns, or the
+   * signal aborts (EINTR). ENOENT, EBUSY (it runs already), EINVAL (no such vCPU; an image that is outside of the memory or
+   * too long, or begins where real mode can't).
+   */
+  run(name: string, options: KvmRunOptions): AsyncIterable<KvmExit>;
+}
+
 /** What a hypervisor offers beside its nodes. */
 export interface Management {
   vms(): Promise<VmRecord[]>;
@@ -416,4 +517,10 @@ export interface Management {
   /** Offers the host's own nodes, as `exportVm`; only `cuse`. */
   exportHost(options: { kind: ExportKind }): Promise<ExportRecord>;
   unexportHost(kind: ExportKind): Promise<void>;
+
+  /**
+   * Gives a simulated vCPU what it executes: lines of text, vmmctl-run(1); null takes it away again. ENOENT (VM), EINVAL (a
+   * number that the VM does not have; a program that makes no sense, with the line in the message), E2BIG, ENOMEM.
+   */
+  setVcpuProgram(name: string, vcpu: number, program: string | null): Promise<void>;
 }

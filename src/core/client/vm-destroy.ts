@@ -2,6 +2,8 @@
 import { SystemError } from '../abi/errno.js';
 import type { Backend, CallOptions } from '../backend/port.js';
 import { codeOf } from './explain.js';
+import { kvmOf } from './kvm-choice.js';
+import { destroyKvmVms } from './kvm-vm.js';
 import { vmNames } from './vm.js';
 import { openControl, type VmControl } from './vmm-control.js';
 
@@ -12,6 +14,8 @@ export async function destroyVms(
   report: (name: string, error: unknown) => void,
   options: CallOptions = {},
 ): Promise<string[]> {
+  const kvm = await kvmOf(backend);
+  if (kvm) return destroyKvmVms(kvm, names, report);
   const control = await openControl(backend.machine('host'), options);
   const destroyed: string[] = [];
   try {
@@ -46,7 +50,7 @@ async function destroyListed(
 }
 
 /** The name by which the nodes know a VM that is listed with a jail before its name. */
-async function ownName(backend: Backend, listed: string): Promise<string | undefined> {
+export async function ownName(backend: Backend, listed: string): Promise<string | undefined> {
   for (let at = listed.indexOf('/'); at >= 0; at = listed.indexOf('/', at + 1)) {
     const name = listed.slice(at + 1);
     const vm = await backend.management?.vm(name).catch(() => undefined);

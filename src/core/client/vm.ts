@@ -1,13 +1,15 @@
 /**
  * The life of a VM as bhyve's devices give it: /dev/vmmctl or the sysctls create and destroy, /dev/vmm/NAME sets
  * it up. What no node of the host sets or tells (CID, labels, state) goes through the backend's management
- * channel; a backend without one doesn't have it, and what is not known is null.
+ * channel; a backend without one doesn't have it, and what is not known is null. Where there is no vmm(4), VMs are KVM's.
  */
 import { SystemError } from '../abi/errno.js';
 import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
 import { VMMCTL_CREATE_DESTROY_ON_CLOSE } from '../abi/vmmctl.js';
 import type { Backend, CallOptions, DeviceNode, VmDetails, VmRecord } from '../backend/port.js';
 import { codeOf, explain, type Words } from './explain.js';
+import { kvmOf } from './kvm-choice.js';
+import { createKvmVm, inspectKvmVm } from './kvm-vm.js';
 import { NewVm } from './new-vm.js';
 import { openControl, type VmControl } from './vmm-control.js';
 import { setMemory } from './vmm-memory.js';
@@ -45,13 +47,15 @@ export interface CreatedVm {
 /**
  * Creates a VM with all that was asked for, or nothing.
  * @throws SystemError EEXIST, EADDRINUSE, ENOMEM, EINVAL, EACCES, EPERM; EOPNOTSUPP for what the backend does not
- * give a VM; ENXIO where there is no vmm(4).
+ * give a VM; ENXIO where there is neither vmm(4) nor KVM.
  */
 export async function createVm(
   backend: Backend,
   request: CreateRequest,
   options: CallOptions = {},
 ): Promise<CreatedVm> {
+  const kvm = await kvmOf(backend);
+  if (kvm) return createKvmVm(kvm, request, options);
   refuseWhatIsNotThere(backend, request);
   for (const dialect of DIALECTS) {
     const created = await createIn(dialect, backend, request, options);
@@ -62,9 +66,11 @@ export async function createVm(
   });
 }
 
-/** Every VM, sorted by name. One that ends meanwhile is left out. @throws SystemError ENXIO without vmm(4). */
+/** Every VM, sorted by name. One that ends meanwhile is left out. @throws SystemError ENXIO without vmm(4) and KVM. */
 export async function listVms(backend: Backend, options: CallOptions = {}): Promise<VmRecord[]> {
   if (backend.management) return sortByName(await backend.management.vms());
+  const kvm = await kvmOf(backend);
+  if (kvm) return sortByName(await kvm.vms());
   const machine = backend.machine('host');
   const vms: VmRecord[] = [];
   for (const name of await vmNodeNames(machine)) {
@@ -74,19 +80,23 @@ export async function listVms(backend: Backend, options: CallOptions = {}): Prom
   return sortByName(vms);
 }
 
-/** Names of every VM, sorted. @throws SystemError ENXIO without vmm(4). */
+/** Names of every VM, sorted. @throws SystemError ENXIO without vmm(4) and KVM. */
 export async function vmNames(backend: Backend): Promise<string[]> {
-  if (!backend.management) return (await vmNodeNames(backend.machine('host'))).sort();
+  if (!backend.management && !(await kvmOf(backend))) {
+    return (await vmNodeNames(backend.machine('host'))).sort();
+  }
   return (await listVms(backend)).map((vm) => vm.name);
 }
 
-/** Everything that is known of a VM. @throws SystemError ENOENT; EACCES and EPERM; ENXIO without vmm(4). */
+/** Everything that is known of a VM. @throws SystemError ENOENT; EACCES and EPERM; ENXIO without vmm(4) and KVM. */
 export async function inspectVm(
   backend: Backend,
   name: string,
   options: CallOptions = {},
 ): Promise<VmDetails> {
   if (backend.management) return backend.management.inspect(name);
+  const kvm = await kvmOf(backend);
+  if (kvm) return inspectKvmVm(backend, kvm, name);
   return inspectVmNode(backend.machine('host'), name, options);
 }
 

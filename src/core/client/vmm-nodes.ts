@@ -1,13 +1,22 @@
 /**
  * What the nodes below /dev/vmm tell of VMs: their names by the tree of devfs, the rest by ioctls that only
- * read. What no node tells is null. A VM's state is: VM_GET_CPUS alone could say that vCPUs are active, and
- * that of suspended ones nothing does without changing it.
+ * read. What no node tells is null. Of a VM's state they tell that it is suspended or paused, as far as its vCPUs have
+ * seen it, and no reasons.
  */
 import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
 import { encodeName, VM_MAX_NAMELEN } from '../abi/vmmctl.js';
-import type { CallOptions, DeviceNode, Machine, VmDetails, VmRecord } from '../backend/port.js';
+import type {
+  CallOptions,
+  CpuSets,
+  DeviceNode,
+  Machine,
+  VmDetails,
+  VmRecord,
+  VmTopology,
+} from '../backend/port.js';
 import { codeOf, isOneOf } from './explain.js';
+import { PAUSED, readCpuSets } from './vcpu.js';
 import { requireVmm } from './vmm-control.js';
 import { type Memory, readMemory } from './vmm-memory.js';
 
@@ -16,10 +25,12 @@ const VM_NODES = '/dev/vmm';
 const SEGMENT_NODES = '/dev/vmm.io';
 
 /** What opening says where no VM has the name: nothing is there, or something that only leads to names. */
-const NO_NODE: readonly ErrorCode[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO', 'ENODEV'];
+export const NO_NODE: readonly ErrorCode[] = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO', 'ENODEV'];
 const NOT_PERMITTED: readonly ErrorCode[] = ['EACCES', 'EPERM'];
 /** What an ioctl says on the node of a VM that is destroyed: while the node is being removed, and then. */
-const DESTROYED: readonly ErrorCode[] = ['ENXIO', 'ENOTTY'];
+export const DESTROYED: readonly ErrorCode[] = ['ENXIO', 'ENOTTY'];
+
+const CPU_SETS_REFUSED: readonly ErrorCode[] = ['ENOTTY', 'EFAULT', 'ERANGE'];
 
 export function openVm(
   machine: Machine,
@@ -32,7 +43,7 @@ export function openVm(
 /** Whether the VM of an open node is still there, whatever has its name by now. */
 export async function isAlive(node: DeviceNode): Promise<boolean> {
   try {
-    await readCpus(node);
+    await readTopology(node);
     return true;
   } catch (error) {
     if (isOneOf(error, DESTROYED)) return false;
@@ -104,7 +115,7 @@ export async function inspectVmNode(
   options: CallOptions = {},
 ): Promise<VmDetails> {
   try {
-    const { vm, memory } = await ask(machine, name, options);
+    const { vm, memory, topology, cpuSets } = await ask(machine, name, options);
     const devices = [...memory.devices].map(([segid, device]) => {
       const path = `${SEGMENT_NODES}/${name}.${device}`;
       return { path, description: `memory of a device, segment ${segid}` };
@@ -113,6 +124,8 @@ export async function inspectVmNode(
     const { map } = memory;
     return {
       ...vm,
+      topology,
+      cpuSets,
       memoryMap: map,
       devices: [own, ...devices],
       exports: [],
@@ -132,6 +145,7 @@ export function unknownVm(name: string): VmRecord {
   return {
     name,
     state: null,
+    reason: null,
     cpus: null,
     memory: null,
     cid: null,
@@ -141,26 +155,45 @@ export function unknownVm(name: string): VmRecord {
   };
 }
 
-async function ask(
-  machine: Machine,
-  name: string,
-  options: CallOptions,
-): Promise<{ vm: VmRecord; memory: Memory }> {
+interface Asked {
+  vm: VmRecord;
+  memory: Memory;
+  topology: VmTopology;
+  cpuSets: CpuSets | null;
+}
+
+async function ask(machine: Machine, name: string, options: CallOptions): Promise<Asked> {
   const node = await openVm(machine, name, options);
   try {
-    const cpus = await readCpus(node, options);
+    const topology = await readTopology(node, options);
+    const cpus = topology.sockets * topology.cores * topology.threads;
     const memory = await readMemory(node, options);
-    return { vm: { ...unknownVm(name), cpus, memory: memory.size }, memory };
+    const cpuSets = await readCpuSets(node, options).catch(unlessRefused);
+    const vm = { ...unknownVm(name), ...stateOf(cpuSets), cpus, memory: memory.size };
+    return { vm, memory, topology, cpuSets };
   } finally {
     await node.close();
   }
 }
 
-async function readCpus(node: DeviceNode, options: CallOptions = {}): Promise<number> {
+async function readTopology(node: DeviceNode, options: CallOptions = {}): Promise<VmTopology> {
   const argument = vm_cpu_topology.encode({});
   const { data } = await node.ioctl(VMM_IOCTLS.VM_GET_TOPOLOGY.number, argument, options);
-  const { sockets, cores, threads } = vm_cpu_topology.decode(data);
-  return sockets * cores * threads;
+  return vm_cpu_topology.decode(data);
+}
+
+/** A node that tells the rest, and not which vCPUs are active, is not kept from that. */
+function unlessRefused(error: unknown): null {
+  if (isOneOf(error, CPU_SETS_REFUSED)) return null;
+  throw error;
+}
+
+/** What is seen of it by the vCPUs alone. */
+function stateOf(sets: CpuSets | null): Pick<VmRecord, 'state' | 'reason'> {
+  if (sets === null || sets.active.length === 0) return { state: null, reason: null };
+  if (sets.suspended.length > 0) return { state: 'suspended', reason: null };
+  const isPaused = sets.active.every((vcpu) => sets.debug.includes(vcpu));
+  return isPaused ? { state: 'suspended', reason: PAUSED } : { state: null, reason: null };
 }
 
 async function isThere(machine: Machine, name: string): Promise<boolean> {

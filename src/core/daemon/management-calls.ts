@@ -10,6 +10,7 @@ import type { Keeper } from './keeper.js';
 import { labels, machineName, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
 import { describePacketBytes } from './trace.js';
+import { cpuSetsOf, stateOf } from './vm-state.js';
 
 /** What `host-version` says about the product; the version is vmmctl's own. */
 const PRODUCT = 'vmmctl simulated host';
@@ -130,7 +131,7 @@ function record(domain: Domain, caller: Caller): VmRecord {
   const { vm, guest } = domain;
   return {
     name: listedName(vm, caller),
-    state: domain.real.isThere ? 'running' : vm.state,
+    ...stateOf(domain),
     cpus: cpuCount(vm),
     memory: memoryBytes(vm),
     cid: guest.cid ?? null,
@@ -146,6 +147,8 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
   const established = sockets.filter(({ state }) => state === 'established').length;
   return {
     ...record(domain, caller),
+    topology: { ...domain.vm.topology },
+    cpuSets: cpuSetsOf(domain.vm),
     memoryMap: memoryMap(domain.vm),
     devices: domain.real.isThere ? [] : machine.nodes(),
     exports: keeper.exports.list(domain),

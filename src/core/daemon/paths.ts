@@ -51,6 +51,17 @@ export function hostPaths(host: string, env: NodeJS.ProcessEnv = process.env): H
   };
 }
 
+/** Where the processes that hold VMs of KVM have their sockets; no simulated host can have that name. */
+export function kvmDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return join(runtimeBase(env), '.kvm');
+}
+
+/** Makes that directory, 0700. @throws SystemError EACCES when it, or the one it is in, is not ours alone. */
+export function makeRuntimeDirectory(directory: string): void {
+  mkdirSync(dirname(dirname(directory)), { recursive: true });
+  for (const each of [dirname(directory), directory]) makePrivate(each);
+}
+
 function runtimeBase(env: NodeJS.ProcessEnv): string {
   const directory = absolute(env.XDG_RUNTIME_DIR);
   if (directory !== undefined) return join(directory, 'vmmctl');
@@ -64,8 +75,7 @@ function absolute(directory: string | undefined): string | undefined {
 
 /** Makes the directories, 0700, and refuses ones that are not ours alone. */
 export function makeDirectories(paths: HostPaths): void {
-  mkdirSync(dirname(dirname(paths.runtime)), { recursive: true });
-  for (const directory of [dirname(paths.runtime), paths.runtime]) makePrivate(directory);
+  makeRuntimeDirectory(paths.runtime);
   mkdirSync(dirname(paths.state), { recursive: true, mode: 0o700 });
   makePrivate(paths.state);
 }

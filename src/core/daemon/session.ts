@@ -13,6 +13,7 @@ import { NODE_CALLS, NodeTable } from './node-calls.js';
 import { integer, type Parameters, text } from './parameters.js';
 import type { Shared } from './sessions.js';
 import { SOCKET_CALLS, SocketTable } from './socket-calls.js';
+import { VCPU_CALLS } from './vcpu-calls.js';
 import { encodeFrame, errorToWire, type Frame, FrameReader } from './wire.js';
 
 /** What a call gives back: parameters of the answer, and bytes. */
@@ -38,6 +39,7 @@ const CALLS: CallTable = {
   ...GUEST_CALLS,
   ...CAPTURE_CALLS,
   ...EXPORT_CALLS,
+  ...VCPU_CALLS,
 };
 
 /** Calls that one client may have under way. */

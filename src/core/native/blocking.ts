@@ -33,6 +33,8 @@ export interface BlockingOptions {
 
 interface Thread {
   worker: Worker;
+  /** The descriptor of its last call. */
+  fd: number;
   /** Ends the system call that it waits in. */
   interrupt(): void;
 }
@@ -70,7 +72,8 @@ async function onThread(
   call: BlockingCall,
   options: BlockingOptions,
 ): Promise<{ result: number; argument: IoctlArgument }> {
-  const thread = idle.pop() ?? (await startThread(await loadKoffi()));
+  const thread = takeIdle(call.fd) ?? (await startThread(await loadKoffi()));
+  thread.fd = call.fd;
   thread.worker.ref();
   const stopSignals = interruptOn(thread, options);
   try {
@@ -85,6 +88,12 @@ async function onThread(
   }
 }
 
+/** The one that served the descriptor last, if it can be: KVM takes time when a vCPU comes to another thread. */
+function takeIdle(fd: number): Thread | undefined {
+  const same = idle.findLastIndex((thread) => thread.fd === fd);
+  return same < 0 ? idle.pop() : idle.splice(same, 1)[0];
+}
+
 /** Ends the threads that are idle. */
 export async function endThreads(): Promise<void> {
   await Promise.all(idle.splice(0).map(({ worker }) => worker.terminate()));
@@ -97,7 +106,7 @@ async function startThread(koffi: Koffi): Promise<Thread> {
   if ('failure' in answer) throw answer.failure;
   if (!('thread' in answer)) throw new Error('a thread for system calls did not say who it is');
   const kill = koffi.load(null).func('int pthread_kill(uintptr_t thread, int signal)');
-  return { worker, interrupt: () => kill(answer.thread, SIGURG) };
+  return { worker, fd: -1, interrupt: () => kill(answer.thread, SIGURG) };
 }
 
 /** In a bundle the thread's program lies beside it as blocking.cjs. */

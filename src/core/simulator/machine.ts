@@ -44,7 +44,7 @@ export class HostMachine implements Machine {
     this.#fixed.set('/dev/vsock', localCidNode(stack));
   }
 
-  open(path: string, caller: Caller, access: Access): PromptNode {
+  open(path: string, caller: Caller, access: Access): OpenNode {
     const fixed = this.#fixed.get(path);
     if (fixed !== undefined) return fixed.open(caller, access);
     if (path.startsWith(`${VMM_DIRECTORY}/`)) {

@@ -99,7 +99,7 @@ export interface OpenNode {
 
 /** One whose ioctls never wait. */
 export interface PromptNode extends OpenNode {
-  ioctl(request: number, argument: Uint8Array | number): IoctlReply;
+  ioctl(request: number, argument: Uint8Array | number, memory?: UserMemory): IoctlReply;
 }
 
 /** A node in a machine's device tree. */

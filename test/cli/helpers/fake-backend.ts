@@ -162,6 +162,8 @@ export class FakeBackend implements Backend {
       vm: async (name) => self.#change(name, {}),
       inspect: async (name) => ({
         ...self.#change(name, {}),
+        topology: { sockets: 1, cores: 1, threads: 1, maxcpus: 4 },
+        cpuSets: { active: [], suspended: [], debug: [] },
         memoryMap: [],
         devices: [{ path: `/dev/vmm/${name}`, description: 'the VM' }],
         exports: [{ kind: 'vsock', path: `/run/${name}.vsock` }],
@@ -197,6 +199,7 @@ export function record(name: string): VmRecord {
   return {
     name,
     state: 'created',
+    reason: null,
     cpus: 1,
     memory: 512 * 2 ** 20,
     cid: null,

@@ -27,6 +27,8 @@ export class FakeDevices {
   readonly raised: number[] = [];
   /** What is offered of a VM, or of the host. */
   readonly exports = new Map<string, Set<ExportKind>>();
+  /** By VM and number of the vCPU. */
+  readonly programs = new Map<string, string>();
   /** By VM. */
   readonly properties = new Map<string, GuestProperty[]>();
   /** What `nextGuestProperty` gives, one a call. */
@@ -129,6 +131,11 @@ export class FakeDevices {
         call('setFault');
         this.#require(name);
         this.faults.set(name, [...(this.faults.get(name) ?? []), fault]);
+      },
+      setVcpuProgram: async (name, vcpu, program) => {
+        call('setVcpuProgram');
+        this.#require(name);
+        this.programs.set(`${name} ${vcpu}`, program ?? '');
       },
       clearFault: async (name, kind) => {
         call('clearFault');

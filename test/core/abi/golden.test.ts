@@ -30,6 +30,9 @@ const OUR_OWN = new Set([
   'VM_PROT_ALL',
 ]);
 
+/** Structs that no release has, and so no compiler's values; vmm-exit.test.ts has theirs. */
+const OF_NO_RELEASE = new Set(['vm_run_grown', 'vm_exit_grown', 'vm_exit_ipi_grown']);
+
 type Module = Record<string, unknown>;
 
 function layoutsOf(...modules: Module[]) {
@@ -52,7 +55,7 @@ function numbersOf(...modules: Module[]): [string, number][] {
 const FREEBSD_MODULES: Module[] = [ioccom, vmmctl, vmm, vmmExit, vmmMachine];
 
 t.test('every struct of bhyve has the layout that the compiler gives it', async (t) => {
-  const layouts = layoutsOf(...FREEBSD_MODULES);
+  const layouts = layoutsOf(...FREEBSD_MODULES).filter(({ name }) => !OF_NO_RELEASE.has(name));
   for (const layout of layouts) {
     const golden = freebsd.structs[layout.name];
     if (golden === undefined) t.fail(`${layout.name} has no golden struct`);

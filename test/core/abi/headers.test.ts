@@ -9,6 +9,8 @@ import t from 'tap';
 import * as auxv from '../../../src/core/abi/auxv.js';
 import * as fuse from '../../../src/core/abi/fuse.js';
 import * as kvm from '../../../src/core/abi/kvm.js';
+import * as kvmRun from '../../../src/core/abi/kvm-run.js';
+import * as kvmVm from '../../../src/core/abi/kvm-vm.js';
 import * as linuxSocket from '../../../src/core/abi/linux-socket.js';
 import * as packetSocket from '../../../src/core/abi/packet-socket.js';
 import * as sockDiag from '../../../src/core/abi/sock-diag.js';
@@ -229,7 +231,15 @@ const LINUX: LinuxHeader[] = [
   {
     header: 'linux/kvm.h',
     layouts: [],
-    numbers: { ...numbersOf(kvm), ...kvm.KVM_CAPABILITIES },
+    numbers: {
+      ...numbersOf(kvm),
+      ...kvm.KVM_CAPABILITIES,
+      ...kvmRun.KVM_EXIT,
+      ...kvmRun.KVM_INTERNAL_ERROR,
+      ...kvmRun.KVM_SYSTEM_EVENT,
+      ...numbersOf(kvmRun, /^KVM_EXIT_/),
+      ...kvmRunNumbers(),
+    },
   },
   {
     header: 'linux/virtio_balloon.h',
@@ -274,6 +284,39 @@ const LINUX: LinuxHeader[] = [
     numbers: numbersOf(auxv),
   },
 ];
+
+/** struct kvm_run as far as its union, and the arms of that, which have no names as structs. */
+function kvmRunNumbers(): Record<string, number> {
+  const union = kvmRun.KVM_RUN_EXIT;
+  const rows = kvmRun.kvm_run.fields.map(({ name, offset }) => [name, offset] as const);
+  const arms = Object.entries(kvmRun).filter(([name]) => name.startsWith('kvm_run_'));
+  for (const [, arm] of arms) {
+    if (typeof arm !== 'object' || !('fields' in arm)) continue;
+    const inRun = arm.name.replace('kvm_run.', '');
+    for (const { name, offset } of arm.fields) rows.push([`${inRun}.${name}`, union + offset]);
+  }
+  const offsets = rows.map(([name, at]) => [`offsetof(struct kvm_run, ${name})`, at]);
+  const size = [`offsetof(struct kvm_run, kvm_valid_regs)`, kvmRun.kvm_run.size];
+  return Object.fromEntries([...offsets, size]);
+}
+
+/** x86-64 alone has these. */
+const KVM_X86: LinuxHeader = {
+  header: 'linux/kvm.h',
+  layouts: [
+    kvmVm.kvm_userspace_memory_region,
+    kvmVm.kvm_regs,
+    kvmVm.kvm_segment,
+    kvmVm.kvm_dtable,
+    kvmVm.kvm_sregs,
+  ],
+  numbers: {
+    ...numbersOf(kvmVm, /^KVM_(?!CPUID_ENTRY)/),
+    'sizeof(struct kvm_cpuid2)': kvmVm.kvm_cpuid2.size,
+    'sizeof(struct kvm_cpuid_entry2)': kvmVm.KVM_CPUID_ENTRY_SIZE,
+  },
+};
+if (process.arch === 'x64') LINUX.push(KVM_X86);
 
 const MULTIARCH = ['x86_64', 'aarch64', 'riscv64', 'i386', 'powerpc64le'];
 

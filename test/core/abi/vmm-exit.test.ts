@@ -1,10 +1,13 @@
 import t from 'tap';
+import { VM_RUN_GROWN, vm_run_grown } from '../../../src/core/abi/vmm.js';
 import {
   readBits,
   VM_EXIT_UNION_SIZE,
   vie,
   vie_bits,
   vm_exit,
+  vm_exit_grown,
+  vm_exit_ipi_grown,
   vm_inout,
   vm_inout_bits,
 } from '../../../src/core/abi/vmm-exit.js';
@@ -39,4 +42,14 @@ t.test('bit-fields of an instruction are read in their bytes', async (t) => {
 
 t.test('a bit-field beyond the bytes is a RangeError', async (t) => {
   t.throws(() => readBits(new Uint8Array(17), vie_bits.addrsize), RangeError);
+});
+
+t.test('a set of 1024 CPUs in an exit makes it 152 bytes, and VM_RUN another call', async (t) => {
+  t.equal(vm_exit_ipi_grown.size, 136);
+  t.equal(vm_exit_ipi_grown.offset('dmask'), 8);
+  t.equal(vm_exit_grown.size, 152);
+  t.equal(vm_exit_grown.offset('u'), 16);
+  t.equal(vm_run_grown.size, 160);
+  t.equal(vm_run_grown.offset('vm_exit'), 8);
+  t.equal(VM_RUN_GROWN.number, 0xc0a07601);
 });

@@ -39,6 +39,7 @@ for (const [title, options] of Object.entries(KERNELS)) {
     t.same(vm, {
       name: 'web1',
       state: 'created',
+      reason: null,
       cpus: 2,
       memory: GIB,
       cid: null,
@@ -292,7 +293,8 @@ t.test('a list does not change what it looks at', async (t) => {
   await listVms(kernel);
   await inspectVm(kernel, 'a');
   const used = kernel.calls.filter((call) => /^VM/.test(call));
-  t.same([...new Set(used)].sort(), ['VM_GET_MEMSEG', 'VM_GET_TOPOLOGY', 'VM_MMAP_GETNEXT']);
+  const reads = ['VM_GET_CPUS', 'VM_GET_MEMSEG', 'VM_GET_TOPOLOGY', 'VM_MMAP_GETNEXT'];
+  t.same([...new Set(used)].sort(), reads);
   t.match(kernel.vms.get('a'), { state: 'created', suspendReason: 0 });
 });
 
@@ -349,6 +351,9 @@ t.test('inspect tells memory, its map and devices', async (t) => {
   t.same(await inspectVm(kernel, 'web/1'), {
     name: 'web/1',
     state: null,
+    reason: null,
+    topology: { sockets: 1, cores: 1, threads: 1, maxcpus: 1024 },
+    cpuSets: { active: [], suspended: [], debug: [] },
     cpus: 1,
     memory: 0x100000,
     cid: null,

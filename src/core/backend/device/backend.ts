@@ -23,6 +23,7 @@ import type {
 import type { SocketSystem } from './descriptor.js';
 import { dumpSockets } from './diag.js';
 import { native, systemError } from './errors.js';
+import { DeviceKvm } from './kvm/hosts.js';
 import { openNode, type Trace } from './node.js';
 import { findSockets } from './proc.js';
 import { DeviceSocket } from './socket.js';
@@ -39,10 +40,15 @@ export async function connectDevice(options: ConnectOptions): Promise<Backend> {
     });
   }
   const machine = new DeviceMachine(await native(loadLibc()), options.trace);
+  const kvm = new DeviceKvm();
   return {
     uri: 'device',
     machine: (name) => only(machine, name),
-    close: () => machine.close(),
+    kvm,
+    async close() {
+      await kvm.close();
+      await machine.close();
+    },
   };
 }
 

@@ -120,6 +120,10 @@ export class SimulatorManagement implements Management {
     await this.#call('unexportHost', { kind });
   }
 
+  async setVcpuProgram(name: string, vcpu: number, program: string | null): Promise<void> {
+    await this.#call('setVcpuProgram', { name, vcpu, program });
+  }
+
   async *watch({ signal }: { signal: AbortSignal }): AsyncIterable<VmRecord[]> {
     const lists: VmRecord[][] = [];
     let failure: SystemError | undefined;

@@ -1,13 +1,9 @@
 /** Starts the daemon of a simulated host, as a process of its own that outlives the command. */
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { SystemError } from '../../abi/errno.js';
 import { type HostPaths, makeDirectories } from '../../daemon/paths.js';
 import { errorFromWire, parseObject } from '../../daemon/wire.js';
-
-/** How long a daemon may take until it answers, milliseconds. */
-const START_TIMEOUT_MS = 20_000;
+import { startOwn } from '../own-process.js';
 
 /**
  * Starts a daemon and waits until it answers. False when another one was faster, which is no error.
@@ -15,7 +11,11 @@ const START_TIMEOUT_MS = 20_000;
  */
 export async function startDaemon(paths: HostPaths, options: object = {}): Promise<boolean> {
   makeDirectories(paths);
-  const said = await runDaemon(paths, options);
+  const { said } = await startOwn({
+    program: 'daemon.cjs',
+    args: [paths.host, JSON.stringify(options)],
+    what: 'the simulated host',
+  });
   if (said === 'ready') return true;
   if (said === '') {
     throw new SystemError('EIO', {
@@ -26,60 +26,6 @@ export async function startDaemon(paths: HostPaths, options: object = {}): Promi
   const error = errorFromWire(parseObject(said));
   if (error.code !== 'EADDRINUSE') throw error;
   return false;
-}
-
-function runDaemon(paths: HostPaths, options: object): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [daemonProgram(), paths.host, JSON.stringify(options)], {
-      detached: true,
-      cwd: '/',
-      env: daemonEnvironment(),
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-    });
-    const ready = child.stdio[3];
-    let said = '';
-    const timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      reject(new SystemError('ETIMEDOUT', { message: 'the simulated host does not start' }));
-    }, START_TIMEOUT_MS);
-    const finish = () => {
-      clearTimeout(timer);
-      resolve(said.trim());
-    };
-    child.on('error', reject);
-    ready?.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    ready?.on('end', finish);
-    child.unref();
-  });
-}
-
-/** The commands' environment without what would change the daemon's behaviour behind the user's back. */
-function daemonEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS: _options, NODE_EXTRA_CA_CERTS: _certificates, ...kept } = process.env;
-  return kept;
-}
-
-function daemonProgram(): string {
-  let directory = import.meta.dirname;
-  for (;;) {
-    for (const candidate of [
-      join(directory, 'daemon.cjs'),
-      join(directory, 'dist', 'daemon.cjs'),
-    ]) {
-      if (existsSync(candidate)) return candidate;
-    }
-    const parent = dirname(directory);
-    if (parent === directory) {
-      throw new SystemError('ENOENT', {
-        path: 'dist/daemon.cjs',
-        message: 'the program of the simulated host is missing',
-        hint: 'run `npm run build`',
-      });
-    }
-    directory = parent;
-  }
 }
 
 function lastWords(log: string): string {

@@ -15,7 +15,7 @@ export class CallMemory {
   /** @param copied the bytes of all ranges that are copied from the program. */
   constructor(ranges: CallRanges, copied: Uint8Array) {
     this.#ranges = ranges;
-    const [into, out] = [ranges.into[0]?.length ?? 0, ranges.out[0]?.length ?? 0];
+    const [into, out] = [ranges.into[0]?.length ?? 0, outArgument(ranges)?.length ?? 0];
     this.argument = new Uint8Array(Math.max(into, out));
     this.argument.set(copied.subarray(0, into));
     let at = into;
@@ -31,11 +31,17 @@ export class CallMemory {
 
   /** What is copied to the program: the argument as the call has left it, and the buffers. */
   out(argument: Uint8Array | undefined): Uint8Array {
-    const [first, ...others] = this.#ranges.out;
-    if (first === undefined || argument === undefined) return new Uint8Array(0);
+    const first = outArgument(this.#ranges);
+    if (first !== undefined && argument === undefined) return new Uint8Array(0);
+    const buffers = this.#ranges.out.slice(first === undefined ? 0 : 1);
     return Buffer.concat([
-      argument.subarray(0, first.length),
-      ...others.map((range) => this.memory.read(range.base, range.length)),
+      argument?.subarray(0, first?.length ?? 0) ?? new Uint8Array(0),
+      ...buffers.map((range) => this.memory.read(range.base, range.length)),
     ]);
   }
+}
+
+/** The argument among what is copied back. */
+function outArgument({ out, argumentStays }: CallRanges): UserRange | undefined {
+  return argumentStays === true ? undefined : out[0];
 }

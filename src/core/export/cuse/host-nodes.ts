@@ -4,7 +4,7 @@ import type { Keeper } from '../../daemon/keeper.js';
 import type { NodeKeeper } from '../../daemon/perform-ioctl.js';
 import { ROOT } from '../../simulator/node.js';
 import type { NodeOptions, OfferedNode } from './node.js';
-import { freebsdRanges } from './ranges.js';
+import { vmmRanges } from './vmm-ranges.js';
 
 /** What the nodes need of the keeper. */
 export type HostKeeper = NodeKeeper & Pick<Keeper, 'world' | 'onChange'>;
@@ -78,7 +78,7 @@ export class HostNodes {
       keeper: this.#keeper,
       name,
       mode: MODE,
-      rangesOf: freebsdRanges,
+      rangesOf: vmmRanges,
       readError: 'ENODEV',
       open: (caller, access) => this.#keeper.world.host.open(`/dev/${name}`, caller, access),
     });

@@ -29,6 +29,8 @@ export interface CallRanges {
   readonly into: readonly UserRange[];
   /** What is copied to it. */
   readonly out: readonly UserRange[];
+  /** The argument is not copied back, so that all of `out` is what it points to. */
+  readonly argumentStays?: boolean;
 }
 
 /**

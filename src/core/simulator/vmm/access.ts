@@ -13,7 +13,8 @@ export type Privilege =
   | 'PRIV_VMM_CREATE'
   | 'PRIV_VMM_DESTROY'
   | 'PRIV_SEEOTHERUIDS'
-  | 'PRIV_SYSCTL_WRITE';
+  | 'PRIV_SYSCTL_WRITE'
+  | 'PRIV_DRIVER';
 
 /**
  * Whether a caller holds a privilege. Root does, also in a jail: what a jail may do at all is a

@@ -23,11 +23,11 @@ export type VmmRelease = '14' | '15.0' | '2025-11' | '2026-02';
 
 /** The vmms that a host can be told to have, by name. */
 export const VMM_PROFILES = {
-  landed: { profile: 'landed', release: '2026-02' },
-  draft: { profile: 'draft', release: '2026-02' },
-  'freebsd-15.0': { profile: 'landed', release: '15.0' },
-  'freebsd-14': { profile: 'landed', release: '14' },
-} as const satisfies Record<string, { profile: VmmProfile; release: VmmRelease }>;
+  landed: { profile: 'landed', release: '2026-02', grownRun: true },
+  draft: { profile: 'draft', release: '2026-02', grownRun: true },
+  'freebsd-15.0': { profile: 'landed', release: '15.0', grownRun: false },
+  'freebsd-14': { profile: 'landed', release: '14', grownRun: false },
+} as const satisfies Record<string, Pick<VmmConfig, 'profile' | 'release' | 'grownRun'>>;
 
 export type VmmProfileName = keyof typeof VMM_PROFILES;
 
@@ -51,6 +51,13 @@ export interface VmmConfig {
    * for.
    */
   readonly sysctlCreateFails: boolean;
+  /**
+   * Whether VM_RUN_GROWN is there beside the forms of the release: the one that broke the ABI, which no kernel has. Its
+   * number is its own, so it is in nobody's way.
+   */
+  readonly grownRun: boolean;
+  /** hw.vmm.halt_detection: whether a VM is suspended when all its vCPUs sleep with interrupts off. */
+  readonly haltDetection: boolean;
 }
 
 /** CPU_SETSIZE of amd64: no VM has more virtual CPUs. */
@@ -64,6 +71,8 @@ export const DEFAULT_VMM_CONFIG: VmmConfig = {
   deniedJails: new Set(),
   seeOtherUids: true,
   sysctlCreateFails: false,
+  grownRun: true,
+  haltDetection: true,
 };
 
 /** What the kernel makes of the tunable hw.vmm.maxcpu: at least 1, at most what a CPU set holds. */

@@ -5,14 +5,30 @@
 import { SystemError } from '../../abi/errno.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import type { Clock } from '../clock.js';
-import type { Access, Caller, PromptNode } from '../node.js';
+import type { Access, Caller, OpenNode, PromptNode } from '../node.js';
 import { canSee, checkCreate, checkDestroy, checkVmOpen, isWithin } from './access.js';
-import { clampMaxCpu, type MemoryLimits, memoryLimits, type VmmConfig } from './config.js';
+import {
+  clampMaxCpu,
+  hasControlNode,
+  type MemoryLimits,
+  memoryLimits,
+  type VmmConfig,
+} from './config.js';
 import { openControl } from './control.js';
 import { allocMemseg, freeMemsegs, mapMemseg } from './memory.js';
 import { checkNameLength, collapseSlashes, DevfsPaths, vmPath } from './names.js';
+import { Programs } from './programs.js';
+import { endRuns, requestIdle, wake } from './run.js';
 import { sysctl } from './sysctl.js';
-import type { SavedVm, Topology, Vm, VmEvent, VmLifetime } from './vm.js';
+import {
+  checkVcpu,
+  newVm,
+  type SavedVm,
+  type Topology,
+  type Vm,
+  type VmEvent,
+  type VmLifetime,
+} from './vm.js';
 import { openVmNode } from './vm-node.js';
 
 export class Vmm {
@@ -21,10 +37,11 @@ export class Vmm {
   readonly limits: MemoryLimits;
   /** hw.vmm.maxvmms: VMs of one real user id; 0 is no limit. */
   maxVms: number;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly #byName = new Map<string, Vm>();
   readonly #byPath = new Map<string, Vm>();
   readonly #counts = new Map<number, number>();
+  readonly #programs = new Programs();
   #events: VmEvent[] = [];
   readonly #changed = new Set<Vm>();
 
@@ -32,7 +49,7 @@ export class Vmm {
     this.config = options.config;
     this.limits = memoryLimits(options.config.release);
     this.maxVms = options.config.maxVms;
-    this.#clock = options.clock;
+    this.clock = options.clock;
   }
 
   /**
@@ -49,7 +66,7 @@ export class Vmm {
    * @throws SystemError ENOENT when there is none for the caller's jail; ENOTDIR or EISDIR when the
    * path is longer or shorter than a node's; EACCES by its mode; EPERM in a jail without allow.vmm.
    */
-  openVm(name: string, caller: Caller, _access: Access): PromptNode {
+  openVm(name: string, caller: Caller, _access: Access): OpenNode {
     const path = collapseSlashes(`vmm/${name}`);
     const vm = this.#byPath.get(path);
     // devfs hides a node by its creator's jail alone, whoever the users are.
@@ -57,7 +74,7 @@ export class Vmm {
       throw new SystemError(this.#whyNot(path, caller), { syscall: 'open', path: `/dev/${path}` });
     }
     checkVmOpen(caller, vm.creator, this.config);
-    return openVmNode(this, vm);
+    return openVmNode(this, vm, caller);
   }
 
   /**
@@ -132,7 +149,7 @@ export class Vmm {
       });
     }
     const topology = { sockets: 1, cores: 1, threads: 1, maxcpus: clampMaxCpu(this.config.maxCpu) };
-    return this.#add(name, lifetime, caller, topology, this.#clock.wallMs());
+    return this.#add(name, lifetime, caller, topology, this.clock.wallMs());
   }
 
   /**
@@ -177,17 +194,44 @@ export class Vmm {
   /** Destroys a VM, without asking for permission. Nothing happens when it is destroyed already. */
   destroy(vm: Vm): void {
     if (this.#byName.get(vm.name) !== vm) return;
-    if (vm.suspendReason === vm_suspend_how.VM_SUSPEND_NONE) {
-      vm.suspendReason = vm_suspend_how.VM_SUSPEND_DESTROY;
-    }
-    vm.state = 'destroying';
+    this.#endCalls(vm);
     this.#byName.delete(vm.name);
     this.#byPath.delete(vm.path);
     this.paths.remove(vm.path);
     freeMemsegs(vm, this.paths);
+    this.#programs.forget(vm);
     this.#count(vm.creator.uid, -1);
     this.#changed.delete(vm);
     this.#events.push({ type: 'destroyed', vm });
+  }
+
+  /**
+   * Gives a vCPU what it executes, from the first line on; null takes it away again. A VM_RUN that sleeps goes on with it.
+   * @throws SystemError EINVAL for the number of a vCPU that the VM can't have; as `Programs.set`.
+   */
+  setProgram(vm: Vm, vcpuid: number, text: string | null): void {
+    checkVcpu(vm, vcpuid);
+    this.#programs.set(vm, vcpuid, text);
+    const vcpu = vm.vcpus.get(vcpuid);
+    if (vcpu === undefined) return;
+    vcpu.program = vm.programs.get(vcpuid);
+    wake(this, vm, vcpu);
+    vm.locks.retry();
+  }
+
+  /**
+   * Ends all calls on a VM's node. A VM that is not suspended is, since FreeBSD 15; before that its calls find the node
+   * gone.
+   */
+  #endCalls(vm: Vm): void {
+    const gone = new SystemError('ENXIO', { syscall: 'ioctl', message: 'the VM is destroyed' });
+    const suspends = hasControlNode(this.config.release);
+    if (suspends && vm.suspendReason === vm_suspend_how.VM_SUSPEND_NONE) {
+      vm.suspendReason = vm_suspend_how.VM_SUSPEND_DESTROY;
+    }
+    vm.state = 'destroying';
+    vm.locks.abandon(gone);
+    endRuns(this, vm, suspends ? undefined : gone);
   }
 
   /**
@@ -218,20 +262,8 @@ export class Vmm {
     checkNameLength(name);
     const path = vmPath(name);
     this.paths.add(path);
-    const vm: Vm = {
-      name,
-      path,
-      creator,
-      createdAtMs,
-      lifetime,
-      state: 'created',
-      suspendReason: vm_suspend_how.VM_SUSPEND_NONE,
-      topology,
-      memsegs: new Map(),
-      memmaps: [],
-      activeCpus: new Set(),
-      suspendedCpus: new Set(),
-    };
+    const identity = { name, path, creator, createdAtMs, lifetime, topology };
+    const vm = newVm(identity, this.clock, (own, vcpu) => requestIdle(this, own, vcpu));
     this.#byName.set(name, vm);
     this.#byPath.set(path, vm);
     this.#count(creator.uid, 1);

@@ -28,6 +28,7 @@ const SYSCTLS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
     }),
   ],
   ['hw.vmm.destroy', byName((host, name, caller) => host.destroyByName(name, caller))],
+  ['hw.vmm.halt_detection', readOnly(({ haltDetection }) => (haltDetection ? '1' : '0'))],
   ['hw.vmm.maxcpu', readOnly(({ maxCpu }) => String(clampMaxCpu(maxCpu)))],
   [
     'hw.vmm.maxvmms',

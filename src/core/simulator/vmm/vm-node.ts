@@ -1,216 +1,116 @@
-/**
- * /dev/vmm/NAME: one VM. Follows vmmdev_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c, and vmm_vm.c.
- */
+/** /dev/vmm/NAME: one VM. Follows vmmdev_ioctl() in FreeBSD's sys/dev/vmm/vmm_dev.c. */
 import { SystemError } from '../../abi/errno.js';
-import type { Ioctl } from '../../abi/freebsd-ioctl.js';
-import { DOMAINSET_POLICY_INVALID, VM_BOOTROM, VM_BOOTROM_14, VMM_IOCTLS } from '../../abi/vmm.js';
-import { vm_suspend_how } from '../../abi/vmm-machine.js';
-import { decodeName, encodeName } from '../../abi/vmmctl.js';
-import type { PromptNode } from '../node.js';
-import type { MemoryLimits, VmmRelease } from './config.js';
-import { dispatch, type Row, row, type Table, table, voidRow } from './dispatch.js';
-import { allocMemseg, checkSegid, mapMemseg, nextMapping, unmapMemseg } from './memory.js';
-import type { DevfsPaths } from './names.js';
-import { resetVm, type Vm } from './vm.js';
+import {
+  type Caller,
+  type IoctlReply,
+  NO_USER_MEMORY,
+  type OpenNode,
+  PendingIoctl,
+  type UserMemory,
+} from '../node.js';
+import type { VmmConfig } from './config.js';
+import { CPU_ROWS, getCpusRow } from './cpu-rows.js';
+import { CPUSET_SIZE } from './cpuset.js';
+import { DEVICE_ROWS, x2apicStateRow } from './device-rows.js';
+import { prepare, type Row, type RowFlag, type Table, table } from './dispatch.js';
+import { EVENT_ROWS, lockedEventRows } from './event-rows.js';
+import { MEMORY_ROWS_14, MEMORY_ROWS_15 } from './memory-rows.js';
+import { perform } from './preconditions.js';
+import { REGISTER_ROWS } from './register-rows.js';
+import { GROWN_RUN_ROWS, RUN_ROWS } from './run-rows.js';
+import { statRows } from './stat-rows.js';
+import { reviewState, type Vm } from './vm.js';
+import type { VmFile, VmHost } from './vm-file.js';
 
-/** Bytes of a NUMA mask: sizeof(domainset_t) in the kernel of amd64, and DOMAINSET_MAXSIZE. */
-const MIN_DOMAINSET = 8n;
-const MAX_DOMAINSET = 32n;
-
-/** What the node needs of the registry of VMs. */
-export interface VmHost {
-  readonly config: { readonly release: VmmRelease };
-  readonly limits: MemoryLimits;
-  readonly paths: DevfsPaths;
-  /** Tells that something of the VM that others see has changed. */
-  changed(vm: Vm): void;
+/**
+ * Opens the node of a VM. Once the VM is destroyed an ioctl gives ENXIO, and from the next one on ENOTTY, when devfs has the
+ * node back; EBADF after close.
+ */
+export function openVmNode(host: VmHost, vm: Vm, caller: Caller): OpenNode {
+  return new VmNode({ host, vm, caller });
 }
 
-interface VmFile {
-  readonly host: VmHost;
-  readonly vm: Vm;
+class VmNode implements OpenNode {
+  readonly #file: VmFile;
+  readonly #ioctls: Table<VmFile>;
+  readonly #pending = new Set<PendingIoctl>();
+  #isOpen = true;
+  /** Whether the node is known to be gone. */
+  #reclaimed = false;
+
+  constructor(file: VmFile) {
+    this.#file = file;
+    this.#ioctls = vmNodeIoctls(file.host.config);
+  }
+
+  ioctl(
+    request: number,
+    argument: Uint8Array | number,
+    memory: UserMemory = NO_USER_MEMORY,
+  ): IoctlReply | PendingIoctl {
+    if (!this.#isOpen) throw new SystemError('EBADF', { syscall: 'ioctl' });
+    const { vm } = this.#file;
+    if (vm.state === 'destroying') throw this.#gone();
+    try {
+      const { entry, call } = prepare(this.#ioctls, this.#file, { request, argument, memory });
+      const outcome = perform(entry, call);
+      if (outcome instanceof PendingIoctl) this.#keep(outcome);
+      return outcome;
+    } finally {
+      vm.locks.retry();
+    }
+  }
+
+  close(): void {
+    const { host, vm } = this.#file;
+    this.#isOpen = false;
+    for (const pending of [...this.#pending]) pending.interrupt();
+    if (vm.runners.delete(this.#file) && reviewState(vm)) host.changed(vm);
+  }
+
+  /** So that it can be interrupted when the node is closed. */
+  #keep(pending: PendingIoctl): void {
+    for (const other of this.#pending) if (other.finished) this.#pending.delete(other);
+    this.#pending.add(pending);
+  }
+
+  #gone(): SystemError {
+    const code = this.#reclaimed ? 'ENOTTY' : 'ENXIO';
+    this.#reclaimed = true;
+    return new SystemError(code, { syscall: 'ioctl', message: 'the VM has been destroyed' });
+  }
 }
 
-/** Opens the node of a VM. An ioctl gives ENXIO once the VM is destroyed, EBADF after close. */
-export function openVmNode(host: VmHost, vm: Vm): PromptNode {
-  const file: VmFile = { host, vm };
-  const ioctls = vmNodeIoctls(host.config.release);
-  let open = true;
-  return {
-    ioctl(request, argument) {
-      if (!open) throw new SystemError('EBADF', { syscall: 'ioctl' });
-      if (vm.state === 'destroying') {
-        throw new SystemError('ENXIO', { syscall: 'ioctl', message: 'the VM has been destroyed' });
-      }
-      return dispatch(ioctls, file, request, argument, (entry, view) => {
-        if (needsVcpu(entry)) checkVcpu(vm, view.getInt32(0, true));
-      });
-    },
-    close() {
-      open = false;
-    },
-  };
-}
-
-function needsVcpu(entry: Row<VmFile>): boolean {
-  return entry.flags.includes('LOCK_ONE_VCPU');
-}
-
-/** @throws SystemError EINVAL for the number of a vCPU that the VM can't have. */
-function checkVcpu(vm: Vm, vcpuid: number): void {
-  if (vcpuid >= 0 && vcpuid < vm.topology.maxcpus) return;
-  throw new SystemError('EINVAL', { message: `no vCPU has the number ${vcpuid}` });
-}
-
-/** The node's ioctls that all releases have. */
+/** The rows that are the same in all releases. */
 const COMMON: readonly Row<VmFile>[] = [
-  row(VMM_IOCTLS.VM_SUSPEND, [], (file: VmFile, { how }) => {
-    suspend(file.vm, how);
-    file.host.changed(file.vm);
-    return undefined;
-  }),
-  row(VMM_IOCTLS.VM_MMAP_GETNEXT, [], ({ vm }: VmFile, { gpa }) => nextMapping(vm, gpa)),
-  row(VMM_IOCTLS.VM_SET_TOPOLOGY, [], ({ host, vm }: VmFile, { sockets, cores, threads }) => {
-    const { maxcpus } = vm.topology;
-    if (sockets * cores * threads > maxcpus) {
-      throw new SystemError('EINVAL', { message: `a VM has at most ${maxcpus} vCPUs` });
-    }
-    vm.topology = { sockets, cores, threads, maxcpus };
-    host.changed(vm);
-    return undefined;
-  }),
-  row(VMM_IOCTLS.VM_GET_TOPOLOGY, [], ({ vm }: VmFile) => vm.topology),
-
-  voidRow(VMM_IOCTLS.VM_REINIT, ({ host, vm }: VmFile) => {
-    const { activeCpus, suspendedCpus } = vm;
-    const all = [...activeCpus].every((vcpuid) => suspendedCpus.has(vcpuid));
-    if (!all || activeCpus.size !== suspendedCpus.size) {
-      throw new SystemError('EBUSY', { message: 'not all active vCPUs are suspended' });
-    }
-    resetVm(vm);
-    host.changed(vm);
-  }),
-  row(VMM_IOCTLS.VM_MMAP_MEMSEG, [], ({ host, vm }: VmFile, map) => {
-    mapMemseg(vm, map, host.limits);
-    host.changed(vm);
-    return undefined;
-  }),
-  row(VMM_IOCTLS.VM_MUNMAP_MEMSEG, [], ({ host, vm }: VmFile, { gpa, len }) => {
-    unmapMemseg(vm, gpa, len, host.limits);
-    host.changed(vm);
-    return undefined;
-  }),
-
-  row(VMM_IOCTLS.VM_ACTIVATE_CPU, ['LOCK_ONE_VCPU'], ({ host, vm }: VmFile, { vcpuid }) => {
-    if (vm.activeCpus.has(vcpuid)) {
-      throw new SystemError('EBUSY', { message: `vCPU ${vcpuid} is active already` });
-    }
-    vm.activeCpus.add(vcpuid);
-    host.changed(vm);
-    return undefined;
-  }),
+  ...RUN_ROWS,
+  ...CPU_ROWS,
+  ...REGISTER_ROWS,
+  ...EVENT_ROWS,
+  ...DEVICE_ROWS,
 ];
 
-/** What all forms of struct vm_memseg have. */
-interface MemsegFields {
-  segid: number;
-  len: bigint;
-  name: Uint8Array;
+/** What FreeBSD 15 does with a lock of the vCPU, and 14 without. */
+function looseRows(flag: RowFlag): Row<VmFile>[] {
+  return [...lockedEventRows(flag), ...statRows(flag), x2apicStateRow(flag)];
 }
 
-/** One form of VM_ALLOC_MEMSEG and VM_GET_MEMSEG, and what number a segment has whose number is given in it. */
-function memsegRows<T extends MemsegFields>(
-  alloc: Ioctl<T>,
-  get: Ioctl<T>,
-  numbered: (segid: number) => number,
-  check: (argument: T) => void = () => undefined,
-): Row<VmFile>[] {
-  return [
-    row(alloc, [], ({ host, vm }: VmFile, argument) => {
-      check(argument);
-      const { len } = argument;
-      const request = { segid: numbered(argument.segid), len, name: segmentName(argument.name) };
-      allocMemseg(vm, request, host.paths, host.limits);
-      host.changed(vm);
-      return undefined;
-    }),
-    row(get, [], ({ host, vm }: VmFile, argument) => {
-      const segid = numbered(argument.segid);
-      checkSegid(segid, host.limits);
-      const segment = vm.memsegs.get(segid);
-      const found = segment && { len: segment.len, name: encodeName(segment.name) };
-      return (found ?? { len: 0n }) as Partial<T>;
-    }),
-  ];
-}
+const ROWS_14 = [...COMMON, ...MEMORY_ROWS_14, ...looseRows('ALLOC_VCPU'), getCpusRow(CPUSET_SIZE)];
+const ROWS_15 = [...COMMON, ...MEMORY_ROWS_15, ...looseRows('LOCK_ONE_VCPU'), getCpusRow(1)];
 
-const same = (segid: number) => segid;
-
-/** Older forms have the numbers of their time, when system memory had only one. */
-const since15 = (segid: number) => (segid === 0 ? 0 : segid + VM_BOOTROM - VM_BOOTROM_14);
-
-const {
-  VM_ALLOC_MEMSEG,
-  VM_GET_MEMSEG,
-  VM_ALLOC_MEMSEG_14,
-  VM_GET_MEMSEG_14,
-  VM_ALLOC_MEMSEG_12,
-  VM_GET_MEMSEG_12,
-} = VMM_IOCTLS;
-
-const IOCTLS_14 = table<VmFile>([
-  ...COMMON,
-  ...memsegRows(VM_ALLOC_MEMSEG_14, VM_GET_MEMSEG_14, same),
-  ...memsegRows(VM_ALLOC_MEMSEG_12, VM_GET_MEMSEG_12, same),
-]);
-
-const IOCTLS_15 = table<VmFile>([
-  ...COMMON,
-  ...memsegRows(VM_ALLOC_MEMSEG, VM_GET_MEMSEG, same, checkDomains),
-  ...memsegRows(VM_ALLOC_MEMSEG_14, VM_GET_MEMSEG_14, since15),
-  ...memsegRows(VM_ALLOC_MEMSEG_12, VM_GET_MEMSEG_12, since15),
-]);
-
-/** The node's ioctls in a release, with the older forms that it still takes. */
-export function vmNodeIoctls(release: VmmRelease): Table<VmFile> {
-  return release === '14' ? IOCTLS_14 : IOCTLS_15;
-}
+const TABLES = {
+  14: { plain: table(ROWS_14), grown: table([...ROWS_14, ...GROWN_RUN_ROWS]) },
+  15: { plain: table(ROWS_15), grown: table([...ROWS_15, ...GROWN_RUN_ROWS]) },
+};
 
 /**
- * Suspends a VM for a reason.
- * @throws SystemError EINVAL for a reason that is none; EALREADY when it is suspended.
+ * The node's ioctls in a release, with the older forms that it still takes. VM_SNAPSHOT_REQ and VM_RESTORE_TIME take a kernel
+ * with an option, and are not there.
  */
-export function suspend(vm: Vm, how: number): void {
-  if (how <= vm_suspend_how.VM_SUSPEND_NONE || how >= vm_suspend_how.VM_SUSPEND_LAST) {
-    throw new SystemError('EINVAL', { message: `${how} is no reason to suspend a VM` });
-  }
-  if (vm.suspendReason !== vm_suspend_how.VM_SUSPEND_NONE) {
-    throw new SystemError('EALREADY', { message: 'the VM is suspended already' });
-  }
-  vm.suspendReason = how;
-  vm.state = 'suspended';
-}
-
-/** @throws SystemError ENAMETOOLONG for a segment's name without a terminator. */
-function segmentName(field: Uint8Array): string {
-  if (!field.includes(0)) {
-    const message = `a segment's name has at most ${field.length - 1} bytes`;
-    throw new SystemError('ENAMETOOLONG', { message });
-  }
-  return decodeName(field);
-}
-
-/**
- * Where the memory should come from makes no difference here, but a wrong request is still refused.
- * @throws SystemError ERANGE for a mask of a size that the kernel doesn't take; EFAULT for none.
- */
-function checkDomains(argument: {
-  ds_mask: bigint;
-  ds_mask_size: bigint;
-  ds_policy: number;
-}): void {
-  if (argument.ds_policy === DOMAINSET_POLICY_INVALID) return;
-  const size = argument.ds_mask_size;
-  if (size < MIN_DOMAINSET || size > MAX_DOMAINSET) throw new SystemError('ERANGE');
-  if (argument.ds_mask === 0n) throw new SystemError('EFAULT');
+export function vmNodeIoctls({
+  release,
+  grownRun,
+}: Pick<VmmConfig, 'release' | 'grownRun'>): Table<VmFile> {
+  const tables = TABLES[release === '14' ? 14 : 15];
+  return grownRun ? tables.grown : tables.plain;
 }

@@ -1,7 +1,19 @@
-/** A VM as vmm(4) knows it: pure data, changed by the ioctls of its node. */
+/** A VM as vmm(4) knows it: what the ioctls of its node change. */
+import { SystemError } from '../../abi/errno.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
+import type { Clock } from '../clock.js';
 import type { Caller } from '../node.js';
+import { sameCpus } from './cpuset.js';
+import { KernelDevices } from './kernel-devices.js';
+import { VmLocks } from './locks.js';
+import type { Program } from './program.js';
+import { Rtc } from './rtc.js';
+import { Vcpu } from './vcpu.js';
 
+/**
+ * `running` from the first VM_RUN until whoever called it closes the node; `suspended` for a reason, or while all active
+ * vCPUs are kept from running by VM_SUSPEND_CPU.
+ */
 export type VmState = 'created' | 'running' | 'suspended' | 'destroying';
 
 /** `ephemeral` is destroyed at the last close of the descriptor that it was created on. */
@@ -58,6 +70,76 @@ export interface Vm {
   readonly activeCpus: Set<number>;
   /** Those that have seen that the VM is suspended. */
   readonly suspendedCpus: Set<number>;
+  /** Those that VM_SUSPEND_CPU keeps from running. */
+  readonly debugCpus: Set<number>;
+  /** Those that sleep with interrupts off. */
+  readonly haltedCpus: Set<number>;
+  /** Those that an ioctl has named, by number. */
+  readonly vcpus: Map<number, Vcpu>;
+  /** What vCPUs execute, by their number. It stays over VM_REINIT. */
+  readonly programs: Map<number, Program>;
+  /** The open files that have run a vCPU. */
+  readonly runners: Set<object>;
+  readonly locks: VmLocks;
+  readonly rtc: Rtc;
+  devices: KernelDevices;
+}
+
+/** A VM in which nothing has happened. @param requestIdle makes one of its vCPUs leave the kernel, where it can. */
+export function newVm(
+  identity: Pick<Vm, 'name' | 'path' | 'creator' | 'createdAtMs' | 'lifetime' | 'topology'>,
+  clock: Clock,
+  requestIdle: (vm: Vm, vcpu: Vcpu) => void,
+): Vm {
+  const vm: Vm = {
+    ...identity,
+    state: 'created',
+    suspendReason: vm_suspend_how.VM_SUSPEND_NONE,
+    memsegs: new Map(),
+    memmaps: [],
+    activeCpus: new Set(),
+    suspendedCpus: new Set(),
+    debugCpus: new Set(),
+    haltedCpus: new Set(),
+    vcpus: new Map(),
+    programs: new Map(),
+    runners: new Set(),
+    locks: new VmLocks((vcpu) => requestIdle(vm, vcpu)),
+    rtc: new Rtc(clock),
+    devices: new KernelDevices(),
+  };
+  return vm;
+}
+
+/** @throws SystemError EINVAL for the number of a vCPU that the VM can't have. */
+export function checkVcpu(vm: Vm, vcpuid: number): void {
+  if (vcpuid >= 0 && vcpuid < vm.topology.maxcpus) return;
+  throw new SystemError('EINVAL', { message: `no vCPU has the number ${vcpuid}` });
+}
+
+/** A vCPU, which is made when it is first named. @throws SystemError EINVAL as `checkVcpu`. */
+export function vcpuOf(vm: Vm, vcpuid: number): Vcpu {
+  checkVcpu(vm, vcpuid);
+  let vcpu = vm.vcpus.get(vcpuid);
+  if (vcpu === undefined) {
+    vcpu = new Vcpu(vcpuid, vm.programs.get(vcpuid));
+    vm.vcpus.set(vcpuid, vcpu);
+  }
+  return vcpu;
+}
+
+/** Brings `state` in line with the rest. @returns whether it is another one now. */
+export function reviewState(vm: Vm): boolean {
+  const before = vm.state;
+  if (before !== 'destroying') vm.state = currentState(vm);
+  return vm.state !== before;
+}
+
+function currentState(vm: Vm): VmState {
+  const { activeCpus, debugCpus, suspendReason } = vm;
+  const kept = activeCpus.size > 0 && sameCpus(activeCpus, debugCpus);
+  if (suspendReason !== vm_suspend_how.VM_SUSPEND_NONE || kept) return 'suspended';
+  return vm.runners.size > 0 ? 'running' : 'created';
 }
 
 export interface VmEvent {
@@ -111,15 +193,19 @@ export function cpuCount(vm: Vm): number {
 
 /**
  * What VM_REINIT leaves: vCPUs gone and the reason with them, devices' memory no longer mapped;
- * system memory and topology stay. Source: vm_mem_cleanup() in sys/dev/vmm/vmm_mem.c.
+ * system memory,
+ * topology and programs stay. Source: vm_mem_cleanup() in sys/dev/vmm/vmm_mem.c.
  */
 export function resetVm(vm: Vm): void {
   const kept = vm.memmaps.filter(({ segid }) => isSystemMemory(vm, segid));
   vm.memmaps.splice(0, vm.memmaps.length, ...kept);
-  vm.state = 'created';
   vm.suspendReason = vm_suspend_how.VM_SUSPEND_NONE;
-  vm.activeCpus.clear();
-  vm.suspendedCpus.clear();
+  const cpus = [vm.activeCpus, vm.suspendedCpus, vm.debugCpus, vm.haltedCpus];
+  for (const each of cpus) each.clear();
+  vm.vcpus.clear();
+  vm.runners.clear();
+  vm.devices = new KernelDevices();
+  reviewState(vm);
 }
 
 /** What `Vmm.restore` takes. */

@@ -9,8 +9,9 @@ import {
   vbg_ioctl_hgcm_connect_in,
   vbg_ioctl_hgcm_connect_out,
 } from '../../../../src/core/abi/vboxguest.js';
-import { freebsdRanges, vboxRanges } from '../../../../src/core/export/cuse/ranges.js';
+import { vboxRanges } from '../../../../src/core/export/cuse/ranges.js';
 import { CuseSession } from '../../../../src/core/export/cuse/session.js';
+import { vmmRanges } from '../../../../src/core/export/cuse/vmm-ranges.js';
 import { ROOT } from '../../../../src/core/simulator/node.js';
 import { allocMemseg, mapMemseg } from '../../../helpers/vmm.js';
 import { testKeeper } from './keeper.js';
@@ -24,7 +25,7 @@ export function hostNode(path = '/dev/vmmctl') {
   const kernel = new FakeKernel();
   const open: CuseSession['target']['open'] = (caller, access) =>
     keeper.world.host.open(path, caller, access);
-  const target = { keeper, path, open, rangesOf: freebsdRanges, readError: 'ENODEV' as const };
+  const target = { keeper, path, open, rangesOf: vmmRanges, readError: 'ENODEV' as const };
   const session = new CuseSession(target, kernel.send);
   kernel.receive = (message) => session.receive(message);
   return { keeper, kernel, session };

@@ -16,14 +16,14 @@ import { decodeName, encodeName } from '../../../../src/core/abi/vmmctl.js';
 import { ROOT } from '../../../../src/core/simulator/node.js';
 import type { VmmConfig } from '../../../../src/core/simulator/vmm/config.js';
 import { cpuCount, memoryBytes } from '../../../../src/core/simulator/vmm/vm.js';
-import { allocMemseg, codeOf, mapMemseg, vmmHost } from '../../../helpers/vmm.js';
+import { allocMemseg, codeOf, mapMemseg, prompt, vmmHost } from '../../../helpers/vmm.js';
 
 const MIB = 1024n * 1024n;
 
 function openVm(change: Partial<VmmConfig> = {}) {
   const vmm = vmmHost(change);
   const vm = vmm.create('a', 'persistent', ROOT);
-  const node = vmm.openVm('a', ROOT, 'rw');
+  const node = prompt(vmm.openVm('a', ROOT, 'rw'));
   return {
     vmm,
     vm,
@@ -322,13 +322,16 @@ t.test('an argument that is shorter than the struct, or no buffer, is EFAULT', a
   );
 });
 
-t.test('a descriptor that outlives its VM gives ENXIO, also when the name is in use', async (t) => {
-  const { vmm, vm, topology, reinit } = openVm();
-  vmm.destroy(vm);
-  t.equal(codeOf(topology), 'ENXIO');
-  vmm.create('a', 'persistent', ROOT);
-  t.equal(codeOf(reinit), 'ENXIO');
-});
+t.test(
+  'a descriptor that outlives its VM gives ENXIO, then ENOTTY, also when the name is in use',
+  async (t) => {
+    const { vmm, vm, topology, reinit } = openVm();
+    vmm.destroy(vm);
+    t.equal(codeOf(topology), 'ENXIO');
+    vmm.create('a', 'persistent', ROOT);
+    t.equal(codeOf(reinit), 'ENOTTY');
+  },
+);
 
 t.test('a closed descriptor gives EBADF', async (t) => {
   const { vmm, node, topology } = openVm();

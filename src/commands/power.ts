@@ -1,0 +1,42 @@
+/** What `suspend`, `resume`, `reset` and `poweroff` have in common. */
+import type { VmmctlCommand } from '../cli/command.js';
+import { args } from '../cli/flags.js';
+import { SystemError } from '../core/abi/errno.js';
+import { kvmOf } from '../core/client/kvm-choice.js';
+import type { PowerAction } from '../core/client/vm-power.js';
+import { vmBackend } from './vm-backend.js';
+import { vmName, withNearNames } from './vm-name.js';
+
+export const POWER_ARGS = {
+  name: args({ summary: 'names of VMs', required: true, convert: vmName }),
+};
+
+/**
+ * Does something to each VM that is named; one that fails does not keep it from the others.
+ * @param done what is said of each that it was done to, and of all of them with `--json`.
+ */
+export async function actOnVms(
+  command: VmmctlCommand,
+  names: readonly string[],
+  action: PowerAction,
+  done: string,
+): Promise<void> {
+  const backend = await vmBackend(command);
+  if (await kvmOf(backend)) {
+    throw new SystemError('EOPNOTSUPP', {
+      message: 'VMs of KVM have no state that could be changed: they run while somebody runs them',
+      hint: "'vmmctl run' begins with an image anew; 'vmmctl destroy' ends a VM",
+    });
+  }
+  const acted: string[] = [];
+  for (const name of new Set(names)) {
+    try {
+      await action(backend, name, { signal: command.signal });
+      acted.push(name);
+      command.verbose(`${name}: ${done}`);
+    } catch (error) {
+      command.fail(await withNearNames(error, backend, name));
+    }
+  }
+  if (command.flags.json && command.status === 0) command.json({ [done]: acted });
+}
