@@ -1,59 +1,13 @@
 /** Captures as the protocol has them: what a client can do wrong, and what is left of it. */
-import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { decodeRecords } from '../../src/core/abi/pcap.js';
-import { encodeFrame, type Frame, FrameReader } from '../../src/core/daemon/wire.js';
-import { type Host, simulatedHost } from '../helpers/host.js';
-
-/** A control connection that makes calls as it likes. */
-class Client {
-  readonly #socket: Socket;
-  readonly #reader = new FrameReader();
-  readonly #waiting = new Map<number, (frame: Frame) => void>();
-  #next = 1;
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      for (const frame of this.#reader.push(chunk))
-        this.#waiting.get(Number(frame.json.id))?.(frame);
-    });
-  }
-
-  static open(host: Host): Promise<Client> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(`${host.runtime}/sim.sock`);
-      socket.once('error', reject);
-      socket.write('VMMCTL/1 control {}\n');
-      // The first line comes alone: nothing was asked for yet.
-      socket.once('data', () => resolve(new Client(socket)));
-    });
-  }
-
-  /** The number of the call is given to `begun`. */
-  async call(op: string, parameters: object, begun: (id: number) => void = () => undefined) {
-    const id = this.#next++;
-    const answer = new Promise<Frame>((resolve) => this.#waiting.set(id, resolve));
-    for (const part of encodeFrame({ id, op, ...parameters })) this.#socket.write(part);
-    begun(id);
-    const { json, binary } = await answer;
-    const { ok, error } = json as { ok?: Record<string, unknown>; error?: { code: string } };
-    return { ok: ok ?? {}, code: error?.code, binary };
-  }
-
-  cancel(call: number): void {
-    for (const part of encodeFrame({ id: 0, op: 'cancel', call })) this.#socket.write(part);
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
+import { ControlClient } from '../helpers/control-client.js';
+import { simulatedHost } from '../helpers/host.js';
 
 t.test('calls of captures', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1']);
-  const client = await Client.open(host);
+  const client = await ControlClient.open(host);
   t.teardown(() => client.close());
   const ping = () => host.run(['vsock', 'ping', 'web1', '99', '--count', '1']);
   const begin = async () => (await client.call('capture', { snapLength: 100 })).ok.handle;
@@ -101,7 +55,7 @@ t.test('calls of captures', async (t) => {
   });
 
   await t.test('a client that is gone leaves no tap behind', async (t) => {
-    const other = await Client.open(host);
+    const other = await ControlClient.open(host);
     const { ok } = await other.call('capture', { snapLength: 100 });
     const waiting = other.call('captureRead', { handle: ok.handle });
     waiting.catch(() => undefined);

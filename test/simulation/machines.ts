@@ -2,6 +2,7 @@
 import { VMADDR_CID_ANY } from '../../src/core/abi/vm-sockets.js';
 import { ROOT } from '../../src/core/simulator/node.js';
 import type { SeededRng } from '../../src/core/simulator/rng.js';
+import type { GuestVmci, Vmci } from '../../src/core/simulator/vmci/vmci.js';
 import type { Guest, VsockNetwork } from '../../src/core/simulator/vsock/network.js';
 import type { Socket, SocketType } from '../../src/core/simulator/vsock/socket.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
@@ -18,6 +19,8 @@ export interface Machine {
   readonly stack: Stack;
   /** Undefined for the host. */
   readonly guest: Guest | undefined;
+  /** Its VMCI, where that carries its vsock. */
+  readonly vmci: GuestVmci | undefined;
   readonly listeners: Socket[];
   alive: boolean;
 }
@@ -28,11 +31,14 @@ export class Machines {
   readonly #options: SimulationOptions;
   readonly #rng: SeededRng;
   readonly #onFault: (machine: Machine) => void;
+  /** Guests that are stalled now. */
+  readonly #stalled = new Set<Guest>();
   #nextCid = 3;
   #healed = false;
 
   constructor(
     network: VsockNetwork,
+    vmci: Vmci,
     options: SimulationOptions,
     rng: SeededRng,
     onFault: (machine: Machine) => void,
@@ -41,11 +47,16 @@ export class Machines {
     this.#options = options;
     this.#rng = rng;
     this.#onFault = onFault;
-    this.#add(network.host, undefined);
+    this.#add(network.host);
     for (let n = 0; n < options.guests; n++) {
       const guest = network.addGuest();
-      network.setCid(guest, this.#nextCid++);
-      this.#add(guest.stack, guest);
+      const cid = this.#nextCid++;
+      network.setCid(guest, cid);
+      const has = options.vmciPercent > 0 && rng.below(100) < options.vmciPercent;
+      const device = has ? vmci.addGuest() : undefined;
+      device?.setCid(cid);
+      network.useVmci(guest, device?.driver);
+      this.#add(guest.stack, guest, device);
     }
     this.#slowDown();
   }
@@ -58,25 +69,35 @@ export class Machines {
   misfortune(): void {
     const guests = this.alive().filter(({ guest }) => guest !== undefined);
     const machine = guests[this.#rng.below(Math.max(1, guests.length))];
-    const guest = machine?.guest;
+    const { guest, vmci } = machine ?? {};
     if (machine === undefined || guest === undefined) return;
     const { stallPermille, resetPermille, renumberPermille, removePermille } = this.#options;
     const happens = (permille: number) => this.#rng.below(1000) < permille;
-    if (happens(stallPermille) && guest.port !== undefined) {
-      this.#network.switch.stall(guest.port, !guest.port.up.stalled);
+    if (happens(stallPermille)) {
+      if (this.#stalled.delete(guest)) this.#network.stall(guest, false);
+      else {
+        this.#stalled.add(guest);
+        this.#network.stall(guest, true);
+      }
     }
     if (happens(resetPermille)) {
       this.#onFault(machine);
       this.#network.resetGuest(guest);
+      this.#stalled.delete(guest);
     }
     if (happens(renumberPermille)) {
       this.#onFault(machine);
-      this.#network.setCid(guest, this.#nextCid++);
+      const cid = this.#nextCid++;
+      this.#network.setCid(guest, cid);
+      vmci?.setCid(cid);
+      this.#stalled.delete(guest);
     }
     if (happens(removePermille)) {
       machine.alive = false;
       this.#onFault(machine);
+      vmci?.setCid(undefined);
       this.#network.removeGuest(guest);
+      this.#stalled.delete(guest);
     }
     this.#slowDown();
   }
@@ -84,13 +105,12 @@ export class Machines {
   /** Nothing bad happens from now on: devices run, and packets take no time. */
   heal(): void {
     this.#healed = true;
-    for (const { guest } of this.all) {
-      if (guest?.port !== undefined) this.#network.switch.stall(guest.port, false);
-    }
+    for (const guest of this.#stalled) this.#network.stall(guest, false);
+    this.#stalled.clear();
     this.#slowDown();
   }
 
-  #add(stack: Stack, guest: Guest | undefined): void {
+  #add(stack: Stack, guest?: Guest, vmci?: GuestVmci): void {
     guardStack(stack);
     const types: SocketType[] =
       this.#options.profile === 'patchset-2015' ? ['stream'] : ['stream', 'seqpacket'];
@@ -100,7 +120,7 @@ export class Machines {
       stack.listen(socket, this.#options.backlog);
       return socket;
     });
-    this.all.push({ stack, guest, listeners, alive: true });
+    this.all.push({ stack, guest, vmci, listeners, alive: true });
   }
 
   /** A device that was reset has new queues: these are as slow as the old ones. */

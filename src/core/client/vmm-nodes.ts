@@ -113,6 +113,7 @@ export async function inspectVmNode(
     const { map } = memory;
     return {
       ...vm,
+      vsockTransport: null,
       memoryMap: map,
       devices: [own, ...devices],
       exports: [],

@@ -2,10 +2,10 @@
 import { SystemError } from '../abi/errno.js';
 import { VMMDEV_EVENT_VALID_EVENT_MASK } from '../abi/vmmdev.js';
 import type { GuestProperty, GuestPropertyChange } from '../backend/port.js';
+import type { Domain } from '../simulator/domain.js';
 import type { RealBalloon } from '../simulator/real-guest.js';
 import type { GuestPropertyChange as PropertyChange } from '../simulator/vbox/services/property-store.js';
 import { memoryBytes } from '../simulator/vmm/vm.js';
-import type { Domain } from '../simulator/world.js';
 import { balloonRecord, heartbeatRecord, MIB, propertyRecord } from './guest-records.js';
 import {
   integer,

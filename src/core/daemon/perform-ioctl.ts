@@ -16,8 +16,12 @@ export interface NodeKeeper extends Pick<Keeper, 'digest' | 'durable' | 'settled
 
 export interface NodeEntry {
   readonly node: OpenNode;
+  /** The VM in whose guest it is. */
+  readonly vm: string | undefined;
   /** VMs that were created on this handle. */
   readonly making: Set<string>;
+  /** Ends the wait of whoever waits until it is readable. */
+  polling: AbortController | undefined;
 }
 
 export interface IoctlCall {

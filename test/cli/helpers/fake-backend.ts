@@ -162,6 +162,7 @@ export class FakeBackend implements Backend {
       vm: async (name) => self.#change(name, {}),
       inspect: async (name) => ({
         ...self.#change(name, {}),
+        vsockTransport: 'virtio',
         memoryMap: [],
         devices: [{ path: `/dev/vmm/${name}`, description: 'the VM' }],
         exports: [{ kind: 'vsock', path: `/run/${name}.vsock` }],

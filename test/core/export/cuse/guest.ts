@@ -11,6 +11,7 @@ import {
 } from '../../../../src/core/abi/vboxguest.js';
 import { freebsdRanges, vboxRanges } from '../../../../src/core/export/cuse/ranges.js';
 import { CuseSession } from '../../../../src/core/export/cuse/session.js';
+import { vmciRanges } from '../../../../src/core/export/cuse/vmci-ranges.js';
 import { ROOT } from '../../../../src/core/simulator/node.js';
 import { allocMemseg, mapMemseg } from '../../../helpers/vmm.js';
 import { testKeeper } from './keeper.js';
@@ -42,7 +43,8 @@ export function guestNode(path = '/dev/vboxguest') {
   const kernel = new FakeKernel();
   const open: CuseSession['target']['open'] = (caller, access) =>
     domain.machine.open(path, caller, access);
-  const target = { keeper, path, open, rangesOf: vboxRanges, readError: 'EINVAL' as const };
+  const rangesOf = path === '/dev/vmci' ? vmciRanges : vboxRanges;
+  const target = { keeper, path, open, rangesOf, readError: 'EINVAL' as const };
   const session = new CuseSession(target, kernel.send);
   kernel.receive = (message) => session.receive(message);
   return { keeper, domain, kernel, session };
