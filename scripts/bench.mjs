@@ -1,4 +1,4 @@
-// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,vms,connections,requests,beats,exits,uml,guest]`: measures vmmctl side by side
+// `npm run bench [-- --size 256M --rounds 5 --only start,stream,round,queue,vms,connections,requests,beats,exits,uml,guest]`: measures vmmctl side by side
 // with its peers, in one run. Prints a table of ratios and writes bench-results.json. Nothing here passes or fails.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchExits } from './bench-exits.mjs';
 import { benchBeats, benchRequests } from './bench-guests.mjs';
+import { benchQueuePair } from './bench-queue-pair.mjs';
 import { benchRealGuest } from './bench-real-guest.mjs';
 import { benchUml, hasUml } from './bench-uml.mjs';
 
@@ -30,7 +31,7 @@ const { values: given } = parseArgs({
     rounds: { type: 'string', default: '5' },
     only: {
       type: 'string',
-      default: `start,stream,round,vms,connections,requests,beats,exits${hasUml() ? ',uml,guest' : ''}`,
+      default: `start,stream,round,queue,vms,connections,requests,beats,exits${hasUml() ? ',uml,guest' : ''}`,
     },
   },
 });
@@ -315,6 +316,25 @@ async function benchConnections() {
   await backend.close();
 }
 
+function queueTools() {
+  return {
+    start,
+    run,
+    says,
+    vmmctl: VMMCTL,
+    socat: hasSocat ? socatStream : undefined,
+    /** A file of random bytes, and its digest. */
+    async makeInput(path) {
+      makeInput(path);
+      return digest(path);
+    },
+    check: (sum, output) => async (who) => {
+      if ((await digest(output)) !== (await sum)) throw new Error(`${who} changed the bytes`);
+      rmSync(output);
+    },
+  };
+}
+
 const benches = {
   start: benchStart,
   stream: benchStream,
@@ -326,6 +346,7 @@ const benches = {
   exits: () => benchExits(record, { rounds: ROUNDS }),
   guest: () =>
     benchRealGuest(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS, vmmctl: VMMCTL, home }),
+  queue: () => benchQueuePair(record, { bytes: SIZE, rounds: ROUNDS, home, tools: queueTools() }),
   uml: () => benchUml(record, { mebibytes: SIZE / 2 ** 20, rounds: ROUNDS }),
 };
 

@@ -135,10 +135,13 @@ function checkPage({ file, lines }) {
   });
 }
 
+/** The page of a command, or of the nearest family that has one. */
 function pageOf(id) {
   const words = id.split(':');
-  const names = [PAGES[id], ['vmmctl', ...words].join('-'), `vmmctl-${words[0]}`];
-  return pages.find(({ name, file }) => names.includes(name) && file.endsWith('.1'));
+  const families = words.map((_, i) => ['vmmctl', ...words.slice(0, words.length - i)].join('-'));
+  const names = [PAGES[id], ...families];
+  const found = names.map((each) => pages.find(({ file }) => file === `${each}.1`));
+  return found.find((page) => page !== undefined);
 }
 
 function flagsOf(command) {

@@ -94,8 +94,8 @@ export interface ErrorReport {
   cause?: string | undefined;
 }
 
-/** Errors of the system, and statuses of VirtualBox. */
-const CAUSE = /^(E[A-Z0-9]+|V(ERR|WRN|INF)_[A-Z0-9_]+|rc -?\d+)$/;
+/** Errors of the system, statuses of VirtualBox, results of VMCI. */
+const CAUSE = /^(E[A-Z0-9]+|V(ERR|WRN|INF|MCI)_[A-Z0-9_]+|rc -?\d+)$/;
 
 export function reportOf(error: unknown): ErrorReport {
   if (error instanceof StatusError) return reportOf(error.cause);

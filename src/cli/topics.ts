@@ -71,6 +71,9 @@ A flag goes before the environment, that before the configuration file, that bef
   3:1024           port 1024 of CID 3
   host:5000        port 5000 of the host
 
+HANDLES
+  Of VMCI, CID:RID: a resource of a context. The CID is written as above, but for 'local'.
+
 ENDPOINTS
   -                        standard input and output
   CID:PORT                 a connection over vsock
@@ -121,6 +124,19 @@ ENDPOINTS
   guestprop list   [PROPERTY, ...] sorted by name
   guestprop wait   PROPERTY and "deleted"; with --count one document a line
   hgcm call        {"status","rc","parameters":[PARAMETER, ...]}
+  vmci id          {"contextId"}
+  vmci send        {"dst":HANDLE,"sent"}
+  vmci receive     {"src":HANDLE,"dst":HANDLE,"size","base64","text"} on a line for each datagram
+  vmci doorbell ring
+                   {"rung":HANDLE}
+  vmci doorbell wait
+                   {"handle":HANDLE} on a line for each ring
+  vmci queue create
+                   {"handle":HANDLE} on stderr, when it is there
+  vmci queue list  [{"handle":HANDLE,"state","creator","attacher","peer","flags":[FLAG, ...],"produceSize",
+                   "consumeSize","produce":QUEUE,"consume":QUEUE}, ...]; QUEUE is {"tail","head","free",
+                   "ready"}
+  vmci events      {"event","contextId"} or {"event","handle":HANDLE,"peer"} on a line for each event
   sim status       {"host","running","pid","version","startedAt","socket","runtimeDirectory",
                    "stateDirectory","logFile","vms","sockets","clients","options","counters"}
   sim start, sim restart
@@ -139,6 +155,7 @@ ENDPOINTS
   HEARTBEAT is {"vm","enabled","intervalMs","timeoutMs","lastBeat","beats","misses","state"}; state is
   off, beating, late or flatlined.
   PROPERTY is {"name","value","timestamp","flags":[...]}; timestamp is in nanoseconds since 1970.
+  HANDLE is the string CID:RID.
   PARAMETER is {"type","value"} of u32 and u64, {"type","size","base64","text"} of in, out and inout.
 
   Errors are on stderr: {"error":{"code","message","hint","cause"}}.`,

@@ -1,14 +1,14 @@
 /** Values of the flags of `vmmctl create`. */
 import { CodeError, UsageError } from '../cli/errors.js';
 import { parseSize } from '../cli/parse.js';
-import type { Backend } from '../core/backend/port.js';
+import type { Backend, VsockTransport } from '../core/backend/port.js';
 
 const PAGE_SIZE = 4096;
 
-/** @throws CodeError EOPNOTSUPP for a transport that the hosts do not have. */
-export function parseTransport(text: string): string {
-  if (text === 'virtio') return text;
-  throw new CodeError('EOPNOTSUPP', `no backend has the vsock transport '${text}'`, 'use virtio');
+/** @throws UsageError unless it is a transport of vsock. */
+export function parseTransport(text: string): VsockTransport {
+  if (text === 'virtio' || text === 'vmci') return text;
+  throw new UsageError(`'${text}' is not a transport of vsock`, 'use virtio or vmci');
 }
 
 /** @throws CodeError EOPNOTSUPP on a backend whose VMs have no vsock of its own to choose. */

@@ -29,6 +29,10 @@ export default class Create extends VmmctlCommand<typeof Create> {
       command: 'vmmctl create db1 --cid 42 --label tier=db',
     },
     {
+      description: "A VM with VMware's VMCI under its vsock",
+      command: 'vmmctl create vmw1 --vsock-transport vmci',
+    },
+    {
       description: 'A VM for the time of a test',
       command: 'vmmctl create test1 --ephemeral -- make check',
     },
@@ -97,12 +101,12 @@ export default class Create extends VmmctlCommand<typeof Create> {
 
   async #create(): Promise<CreatedVm> {
     const { cpus, memory, cid, label, ephemeral } = this.flags;
-    const transport = this.flags['vsock-transport'];
+    const vsockTransport = this.flags['vsock-transport'];
     const labels = Object.fromEntries(label);
-    const request = { name: this.args.name, cpus, memory, cid, labels, ephemeral };
+    const request = { name: this.args.name, cpus, memory, cid, labels, ephemeral, vsockTransport };
     const work = this.within(async (signal) => {
       const backend = await vmBackend(this);
-      if (transport !== undefined) checkTransport(backend);
+      if (vsockTransport !== undefined) checkTransport(backend);
       return createVm(backend, request, { signal });
     });
     return this.progress(`creating ${this.args.name}`, work);

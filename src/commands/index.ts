@@ -39,6 +39,16 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   'guestprop:wait': () => import('./guestprop/wait.js'),
   'hgcm:call': () => import('./hgcm/call.js'),
 
+  'vmci:id': () => import('./vmci/id.js'),
+  'vmci:send': () => import('./vmci/send.js'),
+  'vmci:receive': () => import('./vmci/receive.js'),
+  'vmci:doorbell:ring': () => import('./vmci/doorbell/ring.js'),
+  'vmci:doorbell:wait': () => import('./vmci/doorbell/wait.js'),
+  'vmci:events': () => import('./vmci/events.js'),
+  'vmci:queue:create': () => import('./vmci/queue/create.js'),
+  'vmci:queue:attach': () => import('./vmci/queue/attach.js'),
+  'vmci:queue:list': () => import('./vmci/queue/list.js'),
+
   'sim:start': () => import('./sim/start.js'),
   'sim:stop': () => import('./sim/stop.js'),
   'sim:restart': () => import('./sim/restart.js'),

@@ -80,6 +80,7 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
       ['cpus', vm.cpus],
       ['memory', vm.memory === null ? null : formatSize(vm.memory)],
       ['cid', vm.cid],
+      ['vsock transport', vm.vsockTransport],
       ['lifetime', vm.lifetime],
       ['created', vm.createdAt],
     ];

@@ -26,6 +26,32 @@ export const CASES: readonly Case[] = [
   ...MANY,
 ];
 
+/** About the CIDs of one machine, or (the last) with a backlog that VMCI never fills. */
+const NOT_ACROSS: readonly string[] = [
+  'connect: to nobody',
+  'connect: to CIDs that nobody has',
+  'connect: to the CID of the host, on itself',
+  'connect: to a listener of one CID',
+  'connect: from a port of its own',
+  'connect: from a port at CID 1',
+  'connect: two connections of one port',
+  'connect: to its own address',
+  'addresses: of both ends',
+  'local CID',
+  'listen: accept makes room in a full backlog',
+];
+
+/** Those that a VM and its host are asked together; the others are about one machine alone. */
+export const ACROSS_CASES: readonly Case[] = [
+  ...CONNECTING,
+  ...LISTENING,
+  ...DATA,
+  ...SEQPACKET,
+  ...CLOSING,
+  ...INTERRUPTING,
+  ...MANY,
+].filter(({ name }) => !NOT_ACROSS.includes(name));
+
 export interface Observation {
   name: string;
   observation: string;

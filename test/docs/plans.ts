@@ -269,6 +269,75 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     },
   'vmmctl --in web1 hgcm call VmmctlEcho 1 in:hello out:16': { out: /^out +16 {2}hello$/m },
 
+  'vmmctl vmci id': { out: /^2$/m },
+  'vmmctl --in web1 vmci id': { out: /^3$/m },
+  'vmmctl vmci send web1:500 --data hello': {
+    background: 'vmmctl --in web1 vmci receive 500 > got',
+    files: { got: 'hello' },
+  },
+  'echo hello | vmmctl --in web1 vmci send host:5000 --from 501': {
+    background: 'vmmctl vmci receive 5000 > got',
+    files: { got: 'hello\n' },
+  },
+  'vmmctl --in web1 vmci receive 500': {
+    client: 'vmmctl vmci send web1:500 --data hello',
+    out: /^hello$/,
+  },
+  // With JSON nothing says when it listens, so the sender is refused until then.
+  'vmmctl vmci receive 5000 --count 2 --json': {
+    patientClient:
+      'n=0; until [ $n = 2 ]; do vmmctl --in web1 vmci send host:5000 --data hello && n=$((n + 1)); done',
+    out: /^({"src":"3:\d+","dst":"2:5000","size":5,.*"text":"hello"}\n){2}$/,
+  },
+  'vmmctl vmci doorbell ring web1:2000': {
+    background: 'vmmctl --in web1 vmci doorbell wait 2000 > got',
+    files: { got: '3:2000\n' },
+  },
+  'vmmctl --in web1 vmci doorbell ring host:2001': {
+    background: 'vmmctl vmci doorbell wait 2001 > got',
+    files: { got: '2:2001\n' },
+  },
+  'vmmctl --in web1 vmci doorbell wait 2000': {
+    client: 'vmmctl vmci doorbell ring web1:2000',
+    out: /^3:2000$/m,
+  },
+  'vmmctl vmci doorbell wait 2001 --timeout 1m': {
+    client: 'vmmctl --in web1 vmci doorbell ring host:2001',
+    out: /^2:2001$/m,
+  },
+  'vmmctl vmci receive 500 --context 40': {
+    client: 'vmmctl vmci send 40:500 --data hello',
+    out: /^hello$/,
+  },
+  'vmmctl vmci send 40:500 --data hello': {
+    background: 'vmmctl vmci receive 500 --context 40 > got',
+    files: { got: 'hello' },
+  },
+  'tar -cf - docs | vmmctl vmci queue create 4M': {
+    client:
+      "vmmctl --in web1 vmci queue attach $(vmmctl vmci queue list --no-header | cut -d' ' -f1) | tar -xOf - docs/page",
+    clientOut: /^text$/,
+    needs: ['tar'],
+  },
+  'vmmctl --in web1 vmci queue attach host:1024 | tar -xf -': {
+    background: 'tar -cf - docs | vmmctl vmci queue create 4M --handle host:1024',
+    needs: ['tar'],
+  },
+  'vmmctl --in web1 vmci queue create 64K --peer host --handle web1:2000 < report.txt': {
+    client: 'vmmctl vmci queue attach web1:2000',
+    clientOut: /^hello$/,
+  },
+  'vmmctl vmci queue attach web1:2000 > report.txt': {
+    background: 'echo new | vmmctl --in web1 vmci queue create 64K --handle web1:2000',
+    files: { 'report.txt': 'new\n' },
+  },
+  'vmmctl vmci queue list': { out: /^HANDLE +STATE/m },
+  "vmmctl vmci queue list --json | jq --raw-output '.[].handle'": JQ,
+  'vmmctl vmci events': { client: 'vmmctl vmci id', endless: true },
+  'vmmctl --in web1 vmci events --count 2 --json': {
+    elsewhere: 'test/e2e/vmci.test.ts has the queue pairs for it',
+  },
+
   '(echo CONNECT 7000; echo hello) | socat -t 2 - UNIX-CONNECT:"$XDG_RUNTIME_DIR/vmmctl/default/web1.vsock"':
     { background: ECHO, out: /^OK \d+\nhello$/m, needs: ['socat'] },
   '(echo CONNECT 7000; echo hello) | socat -t 2 - UNIX-CONNECT:web1.vsock': {

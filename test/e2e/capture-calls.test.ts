@@ -1,13 +1,13 @@
 /** Captures as the protocol has them: what a client can do wrong, and what is left of it. */
 import t from 'tap';
 import { decodeRecords } from '../../src/core/abi/pcap.js';
-import { Client } from '../helpers/daemon-client.js';
+import { ControlClient } from '../helpers/control-client.js';
 import { simulatedHost } from '../helpers/host.js';
 
 t.test('calls of captures', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1']);
-  const client = await Client.open(host);
+  const client = await ControlClient.open(host);
   t.teardown(() => client.close());
   const ping = () => host.run(['vsock', 'ping', 'web1', '99', '--count', '1']);
   const begin = async () => (await client.call('capture', { snapLength: 100 })).ok.handle;
@@ -55,7 +55,7 @@ t.test('calls of captures', async (t) => {
   });
 
   await t.test('a client that is gone leaves no tap behind', async (t) => {
-    const other = await Client.open(host);
+    const other = await ControlClient.open(host);
     const { ok } = await other.call('capture', { snapLength: 100 });
     const waiting = other.call('captureRead', { handle: ok.handle });
     waiting.catch(() => undefined);

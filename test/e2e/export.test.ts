@@ -8,7 +8,7 @@ import {
   VIRTIO_VSOCK_OP_REQUEST,
   VIRTIO_VSOCK_OP_RW,
 } from '../../src/core/abi/virtio-vsock.js';
-import { Client } from '../helpers/daemon-client.js';
+import { ControlClient } from '../helpers/control-client.js';
 import { type Host, simulatedHost, until } from '../helpers/host.js';
 import { requireTool } from '../helpers/requires.js';
 import { type Guest, queueAt, umlGuest } from '../helpers/vhost-setup.js';
@@ -169,13 +169,13 @@ t.test('what is offered for a client', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1']);
   const kinds = async () => (await inspect(host, 'web1')).exports.map(({ kind }) => kind).slice(1);
-  const offer = async (client: Client) => {
+  const offer = async (client: ControlClient) => {
     const options = { name: 'web1', kind: 'vhost-user-vsock', forClient: true };
     t.match(await client.call('exportVm', options), { ok: { exported: {} } });
   };
 
   await t.test('ends with it', async (t) => {
-    const client = await Client.open(host);
+    const client = await ControlClient.open(host);
     await offer(client);
     t.same(await kinds(), ['vhost-user-vsock']);
     client.close();
@@ -184,14 +184,14 @@ t.test('what is offered for a client', async (t) => {
   });
 
   await t.test('does not come back when the host starts anew', async (t) => {
-    await offer(await Client.open(host));
+    await offer(await ControlClient.open(host));
     await killHost(host);
     t.same(await kinds(), []);
   });
 
   await t.test('is not its own when it was there before', async (t) => {
     await exported(host, 'web1', '--vhost-user', 'vsock');
-    const client = await Client.open(host);
+    const client = await ControlClient.open(host);
     await offer(client);
     client.close();
     await host.run(['list']);
@@ -200,7 +200,7 @@ t.test('what is offered for a client', async (t) => {
   });
 
   await t.test('stays when somebody else asks for it meanwhile', async (t) => {
-    const client = await Client.open(host);
+    const client = await ControlClient.open(host);
     await offer(client);
     await exported(host, 'web1', '--vhost-user', 'vsock');
     client.close();
@@ -210,7 +210,7 @@ t.test('what is offered for a client', async (t) => {
 
   await t.test('and was taken back, is not another one that came after it', async (t) => {
     await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
-    const [first, second] = [await Client.open(host), await Client.open(host)];
+    const [first, second] = [await ControlClient.open(host), await ControlClient.open(host)];
     await offer(first);
     await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
     await offer(second);

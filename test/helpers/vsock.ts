@@ -11,7 +11,12 @@ import { VirtualClock } from '../../src/core/simulator/clock.js';
 import { Deadlines } from '../../src/core/simulator/deadlines.js';
 import { type Caller, ROOT } from '../../src/core/simulator/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
-import { type Guest, VsockNetwork } from '../../src/core/simulator/vsock/network.js';
+import { Vmci } from '../../src/core/simulator/vmci/vmci.js';
+import {
+  type Guest,
+  VsockNetwork,
+  type VsockTransport,
+} from '../../src/core/simulator/vsock/network.js';
 import {
   defaultPolicy,
   type ProfileName,
@@ -20,6 +25,7 @@ import {
 import type { Socket, SocketType } from '../../src/core/simulator/vsock/socket.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
 import type { Port } from '../../src/core/simulator/vsock/switch.js';
+import { VirtioLink } from '../../src/core/simulator/vsock/virtio-link.js';
 
 export interface LabOptions {
   guests?: number;
@@ -27,6 +33,8 @@ export interface LabOptions {
   policy?: VsockPolicy;
   defers?: boolean;
   seed?: number;
+  /** What carries the guests' vsock. */
+  transport?: VsockTransport;
 }
 
 interface ListenOptions {
@@ -48,12 +56,15 @@ export class Lab {
   readonly clock = new VirtualClock();
   readonly deadlines = new Deadlines();
   readonly network: VsockNetwork;
+  readonly vmci = new Vmci();
   readonly guests: Guest[] = [];
+  readonly transport: VsockTransport;
   /** Every packet that the tap saw. */
   readonly packets: PacketHeader[] = [];
 
   constructor(options: LabOptions = {}) {
-    const { profile = 'linux-6.12', seed = 1 } = options;
+    const { profile = 'linux-6.12', seed = 1, transport = 'virtio' } = options;
+    this.transport = transport;
     this.network = new VsockNetwork({
       profile,
       policy: options.policy ?? defaultPolicy(profile),
@@ -61,6 +72,7 @@ export class Lab {
       deadlines: this.deadlines,
       rng: new SeededRng(seed),
       defers: options.defers ?? false,
+      vmci: this.vmci.host,
     });
     this.network.switch.addTap((header) => this.packets.push(decodeHeader(header)));
     for (let n = 0; n < (options.guests ?? 1); n++) this.addGuest(FIRST_GUEST_CID + n);
@@ -77,6 +89,11 @@ export class Lab {
   addGuest(cid: number): Guest {
     const guest = this.network.addGuest();
     this.network.setCid(guest, cid);
+    if (this.transport === 'vmci') {
+      const vmci = this.vmci.addGuest();
+      vmci.setCid(cid);
+      this.network.useVmci(guest, vmci.driver);
+    }
     this.guests.push(guest);
     return guest;
   }
@@ -141,9 +158,10 @@ export class Lab {
   /** Lets everything happen that happens without time going by. */
   settle(): void {
     do {
+      this.vmci.run(512);
       while (this.network.run(512));
       this.deadlines.expire(this.clock.monotonicMs());
-    } while (this.network.switch.busy);
+    } while (this.network.busy || this.vmci.busy);
   }
 
   /** Lets time go by, from one deadline to the next. */
@@ -194,6 +212,12 @@ export class Lab {
   tapLog(): string[] {
     return this.packets.splice(0).map(({ op }) => opName(op));
   }
+}
+
+/** A socket's connection over virtio. */
+export function virtio({ link }: Socket): VirtioLink {
+  if (link instanceof VirtioLink) return link;
+  throw new Error('the socket has no connection over virtio');
 }
 
 /** Reads until nothing more is there. `end` when the end was seen, `more` when there may be more. */

@@ -45,7 +45,7 @@ export function testWorld(vmm: Partial<VmmConfig> = {}) {
     },
     /** Lets packets flow. */
     settle(): void {
-      while (world.network.run(512));
+      while (world.run(512));
     },
   };
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { requireTool } from '../helpers/requires.js';
 import type { LabCommand } from './command.js';
+import { testVmciNode } from './cuse-vmci.js';
 import { type Lab, NOBODY, type RunOptions } from './lab.js';
 import { bootUml, requireUml } from './uml.js';
 import { testVcpuCalls } from './vcpu-calls.js';
@@ -53,6 +54,7 @@ t.test('simulated nodes by CUSE', async (t) => {
   await t.test('nodes come and are listed', (t) => testExport(t, lab));
   await t.test('a C program on the nodes of a guest', (t) => testCalls(t, lab, calls));
   await t.test('calls that wait', (t) => testWaiting(t, lab, calls));
+  await t.test('the node of VMCI', (t) => testVmciNode(t, lab));
   await t.test('who may use them', (t) => testUsers(t, lab, calls));
   await t.test('our own commands on them', (t) => testCommands(t, lab));
   await t.test("the host's nodes", (t) => testHost(t, lab));
@@ -61,7 +63,7 @@ t.test('simulated nodes by CUSE', async (t) => {
 });
 
 async function testExport(t: Test, lab: Lab): Promise<void> {
-  const nodes = '/dev/vboxguest\n/dev/vboxuser\n';
+  const nodes = '/dev/vboxguest\n/dev/vboxuser\n/dev/vmci\n';
   t.equal(await output(t, lab, 'vmmctl sim export web1 --cuse'), nodes);
   t.equal(await output(t, lab, 'vmmctl sim export web1 --cuse'), nodes, 'it stays as it is');
   t.equal(
@@ -71,7 +73,7 @@ async function testExport(t: Test, lab: Lab): Promise<void> {
   const [details] = JSON.parse(await output(t, lab, 'vmmctl inspect web1'));
   t.match(
     details.exports.filter(({ kind }: { kind: string }) => kind === 'cuse'),
-    [{ path: '/dev/vboxguest' }, { path: '/dev/vboxuser' }],
+    [{ path: '/dev/vboxguest' }, { path: '/dev/vboxuser' }, { path: '/dev/vmci' }],
   );
   await refused(
     t,
@@ -186,7 +188,7 @@ async function testEnd(t: Test, lab: Lab, calls: Calls): Promise<void> {
     await waiting.waitForOutput('filter ok');
     return waiting;
   };
-  const nodes = () => lab.run('ls -d /dev/vbox* /dev/vmm*');
+  const nodes = () => lab.run('ls -d /dev/vbox* /dev/vmci /dev/vmm*');
   const first = await started();
   await output(t, lab, 'vmmctl sim export web1 --cuse --off');
   t.equal((await first.exited).stdout.toString(), 'filter ok\nECONNABORTED\n');
@@ -195,7 +197,7 @@ async function testEnd(t: Test, lab: Lab, calls: Calls): Promise<void> {
   const descriptors = () => output(t, lab, 'ls /proc/$(pgrep -o vmmctl-sim)/fd | wc -l');
   const before = Number(await descriptors());
   t.match(await output(t, lab, 'vmmctl sim export web2 --cuse'), '/dev/vboxguest');
-  t.equal(Number(await descriptors()), before + 2, 'one for each node');
+  t.equal(Number(await descriptors()), before + 3, 'one for each node');
   await output(t, lab, 'vmmctl destroy web2');
   t.equal((await nodes()).stdout.toString(), '/dev/vmm\n/dev/vmmctl\n', 'with the VM');
   // The VM's own node and its hybrid socket went too.

@@ -1,25 +1,9 @@
 /** The examples of help, README.md and the manual that use a machine's own nodes do what they say. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { allExamples, isForDevice } from '../docs/examples.js';
 import { PLANS as ELSEWHERE } from '../docs/plans.js';
-import type { Lab } from './lab.js';
+import { LISTENING, type Plan, perform, VMCI_PLANS } from './device-examples.js';
 import { bootUml, requireUml } from './uml.js';
-
-/** How those are run that wait for others, or for whom others have to wait. */
-interface Plan {
-  /** Runs before and beside the example. */
-  background?: { command: string; ready: RegExp };
-  /** Run when the example says that it listens. */
-  client?: string;
-  /** What the client prints. */
-  clientOut?: string;
-  /** What the example prints. */
-  out?: RegExp;
-  /** It goes on for ever, and is ended. */
-  endless?: boolean;
-}
-
-const LISTENING = /listening on/;
 
 const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl -b device vsock listen 5000 > received': {
@@ -39,12 +23,15 @@ const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl -b device vsock list --json': { out: /^\[/ },
 };
 
-const IN_ITS_PLACE = 'mkdir -p /tmp/example && cd /tmp/example && ';
+/** qemu-vmci.test.ts runs the others. */
+function isOurs(line: string): boolean {
+  const elsewhere = ELSEWHERE[line]?.elsewhere !== undefined || Object.hasOwn(VMCI_PLANS, line);
+  return isForDevice(line) && !elsewhere;
+}
 
 t.test('examples for real nodes', async (t) => {
   if (!requireUml(t)) return;
-  const examples = [...(await allExamples()).keys()].filter(isForDevice);
-  const lines = examples.filter((line) => ELSEWHERE[line]?.elsewhere === undefined);
+  const lines = [...(await allExamples()).keys()].filter(isOurs);
   t.ok(lines.length > 3);
   t.same(
     Object.keys(PLANS).filter((line) => !lines.includes(line)),
@@ -54,21 +41,3 @@ t.test('examples for real nodes', async (t) => {
   const lab = await bootUml(t);
   for (const line of lines) await t.test(line, (t) => perform(t, lab, line, PLANS[line] ?? {}));
 });
-
-async function perform(t: Test, lab: Lab, line: string, plan: Plan): Promise<void> {
-  const background = plan.background && lab.start(plan.background.command);
-  if (plan.background !== undefined) await background?.waitFor(plan.background.ready);
-  const example = lab.start(`${IN_ITS_PLACE}${line}`);
-  if (plan.client !== undefined) {
-    await example.waitFor(LISTENING);
-    const { stdout, stderr } = await lab.run(`${IN_ITS_PLACE}${plan.client}`);
-    t.equal(stdout.toString(), plan.clientOut, stderr);
-  }
-  if (plan.endless) await example.kill();
-  const { status, stdout, stderr } = await example.exited;
-  t.equal(status, plan.endless ? 143 : 0, stderr);
-  t.notMatch(stderr, /warning|^\s+at /im, 'no warning, no stack');
-  if (plan.out !== undefined) t.match(stdout.toString(), plan.out);
-  await background?.kill();
-  await background?.exited;
-}

@@ -12,6 +12,7 @@ import { VMADDR_CID_LOCAL } from '../../src/core/abi/vm-sockets.js';
 import type { Channel } from '../../src/core/simulator/vsock/channel.js';
 import type { VsockNetwork } from '../../src/core/simulator/vsock/network.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
+import { VirtioLink } from '../../src/core/simulator/vsock/virtio-link.js';
 
 /** One direction of a connection, as somebody between the machines sees it. */
 interface Flow {
@@ -81,7 +82,9 @@ export function guardStack(stack: Stack): void {
 }
 
 function checkBuffers(stack: Stack): void {
-  for (const { credit, local, peer } of stack.sockets()) {
+  for (const { link, local, peer } of stack.sockets()) {
+    if (!(link instanceof VirtioLink)) continue;
+    const { credit } = link;
     const bad = credit.bufUsed > credit.bufAlloc || credit.rxBytes > credit.bufUsed;
     if (!bad && credit.rxBytes >= 0) continue;
     const where = `${peer?.cid}:${peer?.port} > ${local.cid}:${local.port}`;

@@ -2,6 +2,7 @@
 import { VMADDR_CID_ANY } from '../../src/core/abi/vm-sockets.js';
 import { ROOT } from '../../src/core/simulator/node.js';
 import type { SeededRng } from '../../src/core/simulator/rng.js';
+import type { GuestVmci, Vmci } from '../../src/core/simulator/vmci/vmci.js';
 import type { Guest, VsockNetwork } from '../../src/core/simulator/vsock/network.js';
 import type { Socket, SocketType } from '../../src/core/simulator/vsock/socket.js';
 import type { Stack } from '../../src/core/simulator/vsock/stack.js';
@@ -21,9 +22,14 @@ export interface Machine {
   readonly guest: Guest | undefined;
   /** Where the guest is one. */
   readonly kernel: Kernel | undefined;
+  /** Its VMCI, where that carries its vsock. */
+  readonly vmci: GuestVmci | undefined;
   readonly listeners: Socket[];
   alive: boolean;
 }
+
+/** What makes a machine. */
+type Joined = Pick<Machine, 'stack'> & Partial<Pick<Machine, 'guest' | 'kernel' | 'vmci'>>;
 
 export class Machines {
   readonly all: Machine[] = [];
@@ -31,11 +37,14 @@ export class Machines {
   readonly #options: SimulationOptions;
   readonly #rng: SeededRng;
   readonly #onFault: (machine: Machine) => void;
+  /** Guests that are stalled now. */
+  readonly #stalled = new Set<Guest>();
   #nextCid = 3;
   #healed = false;
 
   constructor(
     network: VsockNetwork,
+    vmci: Vmci,
     options: SimulationOptions,
     rng: SeededRng,
     onFault: (machine: Machine) => void,
@@ -45,13 +54,18 @@ export class Machines {
     this.#options = options;
     this.#rng = rng;
     this.#onFault = onFault;
-    this.#add(network.host, undefined, undefined);
+    this.#add({ stack: network.host });
     for (let n = 0; n < options.guests; n++) {
       const guest = network.addGuest();
-      network.setCid(guest, this.#nextCid++);
+      const cid = this.#nextCid++;
+      network.setCid(guest, cid);
       const isKernel = rng.below(100) < options.kernelPercent;
       const kernel = isKernel ? new Kernel(network, guest, rng, surroundings) : undefined;
-      this.#add(kernel?.stack ?? guest.stack, guest, kernel);
+      const has = !isKernel && options.vmciPercent > 0 && rng.below(100) < options.vmciPercent;
+      const device = has ? vmci.addGuest() : undefined;
+      device?.setCid(cid);
+      if (device !== undefined) network.useVmci(guest, device.driver);
+      this.#add({ stack: kernel?.stack ?? guest.stack, guest, kernel, vmci: device });
     }
     this.#slowDown();
   }
@@ -64,26 +78,36 @@ export class Machines {
   misfortune(): void {
     const guests = this.alive().filter(({ guest }) => guest !== undefined);
     const machine = guests[this.#rng.below(Math.max(1, guests.length))];
-    const guest = machine?.guest;
+    const { guest, vmci } = machine ?? {};
     if (machine === undefined || guest === undefined) return;
     const { stallPermille, resetPermille, renumberPermille, removePermille } = this.#options;
     const happens = (permille: number) => this.#rng.below(1000) < permille;
-    if (happens(stallPermille) && guest.port !== undefined) {
-      this.#network.switch.stall(guest.port, !guest.port.up.stalled);
+    if (happens(stallPermille)) {
+      if (this.#stalled.delete(guest)) this.#network.stall(guest, false);
+      else {
+        this.#stalled.add(guest);
+        this.#network.stall(guest, true);
+      }
     }
     if (happens(resetPermille)) {
       this.#onFault(machine);
       this.#network.resetGuest(guest);
+      this.#stalled.delete(guest);
     }
     if (happens(renumberPermille)) {
       this.#onFault(machine);
-      this.#network.setCid(guest, this.#nextCid++);
+      const cid = this.#nextCid++;
+      this.#network.setCid(guest, cid);
+      vmci?.setCid(cid);
+      this.#stalled.delete(guest);
     }
     if (happens(removePermille)) {
       machine.alive = false;
       this.#onFault(machine);
+      vmci?.setCid(undefined);
       this.#network.removeGuest(guest);
       machine.kernel?.remove();
+      this.#stalled.delete(guest);
     }
     this.#slowDown();
   }
@@ -91,9 +115,8 @@ export class Machines {
   /** Nothing bad happens from now on: devices run, and packets take no time. */
   heal(): void {
     this.#healed = true;
-    for (const { guest } of this.all) {
-      if (guest?.port !== undefined) this.#network.switch.stall(guest.port, false);
-    }
+    for (const guest of this.#stalled) this.#network.stall(guest, false);
+    this.#stalled.clear();
     this.#slowDown();
   }
 
@@ -102,7 +125,7 @@ export class Machines {
     return this.all.map(({ kernel }) => kernel?.run(hurry)).includes(true);
   }
 
-  #add(stack: Stack, guest: Guest | undefined, kernel: Kernel | undefined): void {
+  #add({ stack, guest, kernel, vmci }: Joined): void {
     guardStack(stack);
     const types: SocketType[] =
       this.#options.profile === 'patchset-2015' ? ['stream'] : ['stream', 'seqpacket'];
@@ -112,7 +135,7 @@ export class Machines {
       stack.listen(socket, this.#options.backlog);
       return socket;
     });
-    this.all.push({ stack, guest, kernel, listeners, alive: true });
+    this.all.push({ stack, guest, kernel, vmci, listeners, alive: true });
   }
 
   /** A device that was reset has new queues: these are as slow as the old ones. */

@@ -5,6 +5,8 @@ import type { ProfileName, VsockPolicy } from '../../src/core/simulator/vsock/pr
 export interface SimulationOptions {
   profile: ProfileName;
   policy: VsockPolicy;
+  /** How many of a hundred guests have VMCI. */
+  vmciPercent: number;
   guests: number;
   /** Connections that are begun, one after the other while the others go on. */
   connections: number;
@@ -68,5 +70,6 @@ export function optionsFor(seed: number): SimulationOptions {
     deafPercent: sometimes(30),
     deferPercent: old ? 0 : sometimes(40),
     kernelPercent: old ? 0 : sometimes(100),
+    vmciPercent: pick([0, 0, 50, 100]),
   };
 }

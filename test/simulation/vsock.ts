@@ -8,6 +8,7 @@ import { VirtualClock } from '../../src/core/simulator/clock.js';
 import { Deadlines } from '../../src/core/simulator/deadlines.js';
 import { ROOT } from '../../src/core/simulator/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
+import { Vmci } from '../../src/core/simulator/vmci/vmci.js';
 import { VsockNetwork } from '../../src/core/simulator/vsock/network.js';
 import type { Socket, SocketType } from '../../src/core/simulator/vsock/socket.js';
 import { PacketChecks } from './checks.js';
@@ -50,6 +51,7 @@ class Simulation {
   readonly #rng: SeededRng;
   readonly #clock = new VirtualClock();
   readonly #deadlines = new Deadlines();
+  readonly #vmci = new Vmci();
   readonly #network: VsockNetwork;
   readonly #machines: Machines;
   readonly #checks: PacketChecks;
@@ -72,12 +74,20 @@ class Simulation {
       deadlines: this.#deadlines,
       rng: new SeededRng(seed),
       defers: options.deferPercent > 0,
+      vmci: this.#vmci.host,
     });
     this.#checks = new PacketChecks(this.#network, () => this.#clock.monotonicMs());
-    this.#machines = new Machines(this.#network, options, this.#rng, (m) => this.#fault(m), {
-      nowMs: () => this.#clock.monotonicMs(),
-      after: (ms, action) => this.#deadlines.schedule(this.#clock.monotonicMs() + ms, action),
-    });
+    this.#machines = new Machines(
+      this.#network,
+      this.#vmci,
+      options,
+      this.#rng,
+      (m) => this.#fault(m),
+      {
+        nowMs: () => this.#clock.monotonicMs(),
+        after: (ms, action) => this.#deadlines.schedule(this.#clock.monotonicMs() + ms, action),
+      },
+    );
     for (const machine of this.#machines.all) {
       for (const listener of machine.listeners) {
         this.#onWake.set(listener, () => this.#accept(machine, listener));
@@ -122,7 +132,9 @@ class Simulation {
   /** Packets move a little, programs do a little. */
   #turn(): void {
     this.#deadlines.expire(this.#clock.monotonicMs());
-    this.#network.run(1 + this.#rng.below(64));
+    const budget = 1 + this.#rng.below(64);
+    this.#vmci.run(budget);
+    this.#network.run(budget);
     this.#machines.runKernels(false);
     this.#serve(false);
     this.#step(false);
@@ -136,11 +148,10 @@ class Simulation {
       let busy = true;
       while (busy) {
         this.#deadlines.expire(this.#clock.monotonicMs());
-        while (this.#network.run(1000));
+        this.#runAll();
         const moved = this.#machines.runKernels(true);
         this.#serve(true);
-        busy = this.#step(true) || moved || this.#network.switch.busy;
-        busy ||= this.#network.woken.size > 0;
+        busy = this.#step(true) || moved || this.#busy || this.#network.woken.size > 0;
       }
       const next = this.#deadlines.next();
       if (next === undefined && this.#connections.every(isOver)) return;
@@ -165,10 +176,21 @@ class Simulation {
     for (let at = 0; at <= end; at = this.#deadlines.next() ?? Number.POSITIVE_INFINITY) {
       this.#advance(Math.max(0, at - this.#clock.monotonicMs()));
       this.#deadlines.expire(this.#clock.monotonicMs());
-      do while (this.#network.run(1000));
+      do this.#runAll();
       while (this.#machines.runKernels(true));
     }
     this.#checkEmpty();
+  }
+
+  get #busy(): boolean {
+    return this.#network.busy || this.#vmci.busy;
+  }
+
+  #runAll(): void {
+    do {
+      this.#vmci.run(1000);
+      this.#network.run(1000);
+    } while (this.#busy);
   }
 
   #checkEmpty(): void {
@@ -186,6 +208,8 @@ class Simulation {
       }
     }
     if (this.#deadlines.size > 0) throw new Error(`${this.#deadlines.size} deadlines are left`);
+    const pairs = this.#vmci.host.queuePairs().length;
+    if (pairs > 0) throw new Error(`${pairs} queue pairs are left`);
   }
 
   #advance(ms: number): void {
@@ -231,7 +255,10 @@ class Simulation {
     const to = pick();
     if (from === undefined || to === undefined) return;
     const deferred = to.guest === undefined && this.#percent(this.#options.deferPercent);
-    const seqpacket = !deferred && this.#percent(this.#options.seqpacketPercent);
+    const byVmci = from !== to && (from.vmci !== undefined || to.vmci !== undefined);
+    const siblings = from.guest !== undefined && to.guest !== undefined;
+    if (byVmci && siblings) return;
+    const seqpacket = !deferred && !byVmci && this.#percent(this.#options.seqpacketPercent);
     const type = seqpacket ? 'seqpacket' : 'stream';
     this.#dial(from, to, type, deferred ? DEFER_PORT : PORTS[type]);
   }
@@ -279,13 +306,13 @@ class Simulation {
     const end = this.#rng.chance(0.5) ? client : server;
     if (end === undefined || end.closed) return;
     end.socket.setBuffer('max', 2_000_000);
-    end.socket.setBuffer('size', end.socket.credit.bufAlloc + this.#rng.below(300_000));
+    end.socket.setBuffer('size', end.socket.bufferSize + this.#rng.below(300_000));
   }
 
   #plan(sends: number, reads: number, socket: Socket): Plan {
     const { maxBytes, slowPercent, hastyPercent, abortPercent, deafPercent } = this.#options;
-    const maxMessage = Math.min(this.#options.maxMessage, socket.credit.bufAlloc, 262_144);
-    const most = Math.min(maxBytes, maxMessage * 300, socket.credit.bufAlloc * 100);
+    const maxMessage = Math.min(this.#options.maxMessage, socket.bufferSize, 262_144);
+    const most = Math.min(maxBytes, maxMessage * 300, socket.bufferSize * 100);
     let manner: Plan['manner'] = 'polite';
     if (this.#percent(hastyPercent)) manner = 'hasty';
     if (this.#percent(deafPercent)) manner = 'deaf';

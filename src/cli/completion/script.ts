@@ -43,6 +43,7 @@ function commandWords(id: string, command: CommandClass): CommandWords {
         valuesAreVms: name === 'in' || name === 'vm',
       })),
     values,
-    valuesAreVms: !TAKES_NEW_NAME.has(id) && args.some(([name]) => /^(name|vm|cid)$/.test(name)),
+    valuesAreVms:
+      !TAKES_NEW_NAME.has(id) && args.some(([name]) => /^(name|vm|cid|handle)$/.test(name)),
   };
 }

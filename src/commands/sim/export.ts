@@ -25,7 +25,7 @@ export default class SimExport extends VmmctlCommand<typeof SimExport> {
       command: 'vmmctl sim export web1 --vhost-user vsock',
     },
     {
-      description: "The guest's /dev/vboxguest and /dev/vboxuser on this machine",
+      description: "The guest's /dev/vboxguest, /dev/vboxuser and /dev/vmci on this machine",
       command: 'vmmctl sim export web1 --cuse',
     },
     {

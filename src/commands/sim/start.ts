@@ -33,6 +33,10 @@ export default class SimStart extends VmmctlCommand<typeof SimStart> {
       summary: 'how its /dev/vmmctl behaves',
       options: ['landed', 'draft', 'freebsd-15.0', 'freebsd-14'],
     }),
+    'vmci-profile': option({
+      summary: 'whose drivers of VMCI it has',
+      options: ['linux', 'vmware', 'freebsd'],
+    }),
     policy: option({
       summary: 'who may connect to whom',
       options: ['isolated', 'refuse', 'siblings', 'host-connects'],
@@ -60,6 +64,7 @@ export default class SimStart extends VmmctlCommand<typeof SimStart> {
     const asked: SimulatorOptions = {
       profile: flags.profile,
       vmmctl: flags['vmmctl-profile'],
+      vmci: flags['vmci-profile'],
       policy: flags.policy,
       maxVms: flags['max-vms'],
       cpus: flags.cpus,

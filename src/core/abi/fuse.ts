@@ -77,6 +77,15 @@ export const fuse_ioctl_out = struct('fuse_ioctl_out', {
   out_iovs: u32,
 });
 
+/** In a poll: somebody waits, and is to be told. */
+export const FUSE_POLL_SCHEDULE_NOTIFY = 1 << 0;
+/** `kh` names the open file in what tells that. `events` are those that are asked for. */
+export const fuse_poll_in = struct('fuse_poll_in', { fh: u64, kh: u64, flags: u32, events: u32 });
+export const fuse_poll_out = struct('fuse_poll_out', { revents: u32, padding: u32 });
+/** Stands as the error of a header whose `unique` is 0: a poll may have another answer now. */
+export const FUSE_NOTIFY_POLL = 1;
+export const fuse_notify_poll_wakeup_out = struct('fuse_notify_poll_wakeup_out', { kh: u64 });
+
 /** The device may say what memory an ioctl has. */
 export const CUSE_UNRESTRICTED_IOCTL = 1 << 0;
 /** Bytes of the text behind cuse_init_out, at most. */

@@ -6,7 +6,14 @@
 import { SystemError } from '../abi/errno.js';
 import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
 import { VMMCTL_CREATE_DESTROY_ON_CLOSE } from '../abi/vmmctl.js';
-import type { Backend, CallOptions, DeviceNode, VmDetails, VmRecord } from '../backend/port.js';
+import type {
+  Backend,
+  CallOptions,
+  DeviceNode,
+  VmDetails,
+  VmRecord,
+  VsockTransport,
+} from '../backend/port.js';
 import { codeOf, explain, type Words } from './explain.js';
 import { kvmOf } from './kvm-choice.js';
 import { createKvmVm, inspectKvmVm } from './kvm-vm.js';
@@ -23,6 +30,8 @@ export interface CreateRequest {
   /** The lowest free one when left out, where VMs have CIDs. */
   cid?: number | undefined;
   labels?: Readonly<Record<string, string>> | undefined;
+  /** What carries its vsock, where VMs have that; virtio when left out. */
+  vsockTransport?: VsockTransport | undefined;
   /** The VM is destroyed when what holds it is closed. */
   ephemeral: boolean;
 }
@@ -248,9 +257,9 @@ async function setUp(
 }
 
 async function configure(backend: Backend, request: CreateRequest): Promise<VmRecord> {
-  const { name, cpus, memory, cid, labels = {} } = request;
+  const { name, cpus, memory, cid, labels = {}, vsockTransport = 'virtio' } = request;
   if (backend.management) {
-    const change = { cid: cid ?? ('auto' as const), labels: { ...labels } };
+    const change = { cid: cid ?? ('auto' as const), labels: { ...labels }, vsockTransport };
     return await explain(backend.management.configure(name, change), {
       EADDRINUSE: [`CID ${cid} is in use`, 'leave --cid out to get a free one'],
     });

@@ -1,15 +1,15 @@
 /** The node of VMCI: the version that it speaks, and a context of one's own on it. */
+import { SystemError } from '../abi/errno.js';
 import { i32, toBytes } from '../abi/layout.js';
 import {
-  IOCTL_VMCI_INIT_CONTEXT,
-  IOCTL_VMCI_VERSION2,
   VMCI_NO_PRIVILEGE_FLAGS,
   VMCI_RESERVED_CID_LIMIT,
   VMCI_VERSION_NOVMVM,
   VMCI_VERSION_SHIFT_WIDTH,
-  vmci_init_blk,
 } from '../abi/vmci.js';
+import { IOCTL_VMCI_INIT_CONTEXT, IOCTL_VMCI_VERSION2, vmci_init_blk } from '../abi/vmci-ioctls.js';
 import type { DeviceNode, Machine } from '../backend/port.js';
+import { isOneOf } from './explain.js';
 import { type Answer, nodeProbe, type Probe } from './probe.js';
 
 const PATH = '/dev/vmci';
@@ -42,13 +42,13 @@ export interface VmciContext {
  * Opens /dev/vmci and makes a context on it. Others see that: the kernel's vsock over VMCI answers as a host from
  * then on.
  * @param wanted The id to have if it is free; a higher one is given if it is not.
- * @throws SystemError what opening says; EINVAL for an id that can't be had.
+ * @throws SystemError ENODEV where the machine has no such node, what opening says; EINVAL for an id that can't be had.
  */
 export async function openContext(
   machine: Machine,
   wanted = VMCI_RESERVED_CID_LIMIT,
 ): Promise<VmciContext> {
-  const node = await machine.open(PATH);
+  const node = await openVmci(machine);
   try {
     await agreeOnVersion(node);
     const request = vmci_init_blk.encode({ cid: wanted, flags: VMCI_NO_PRIVILEGE_FLAGS });
@@ -57,5 +57,20 @@ export async function openContext(
   } catch (error) {
     await node.close();
     throw error;
+  }
+}
+
+async function openVmci(machine: Machine): Promise<DeviceNode> {
+  try {
+    return await machine.open(PATH);
+  } catch (error) {
+    // ENOENT may also be about the machine.
+    const isMissing = isOneOf(error, ['ENOENT', 'ENXIO', 'ENODEV']);
+    if (!isMissing || (error as SystemError).path !== PATH) throw error;
+    throw new SystemError('ENODEV', {
+      message: 'this machine has no VMCI',
+      hint: "as root: modprobe vmw_vmci; 'vmmctl doctor' says what there is",
+      cause: error,
+    });
   }
 }

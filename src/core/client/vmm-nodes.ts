@@ -126,6 +126,7 @@ export async function inspectVmNode(
       ...vm,
       topology,
       cpuSets,
+      vsockTransport: null,
       memoryMap: map,
       devices: [own, ...devices],
       exports: [],

@@ -63,9 +63,10 @@ export interface ConnectRequest {
 
 /**
  * Connects a socket.
- * @throws SystemError EHOSTUNREACH when no machine has the CID, ENODEV when nothing carries packets to any such CID
- *   (no transport is loaded, or none for CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is
- *   silent or the time to retry is over; others as the socket gives them.
+ * @throws SystemError EHOSTUNREACH when no machine has the CID or nothing leads there, EOPNOTSUPP when what leads there
+ *   has no sockets of the type, ENODEV when nothing carries packets to any such CID (no transport is loaded, or none for
+ *   CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is silent or the time to retry is over; others as the socket
+ *   gives them.
  */
 export async function connectVsock(
   machine: Machine,
@@ -121,6 +122,26 @@ function isFromConnect(error: unknown): error is SystemError {
   return error instanceof SystemError && error.syscall === 'connect';
 }
 
+interface Meaning {
+  readonly code: ErrorCode;
+  readonly words: (to: string) => string;
+  readonly hint: string;
+}
+
+/** What the kernel says of connections that VMCI does not carry. */
+const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
+  EINVAL: {
+    code: 'EHOSTUNREACH',
+    words: (to) => `nothing leads to ${to} from here`,
+    hint: 'over VMCI a guest reaches its host alone',
+  },
+  ESOCKTNOSUPPORT: {
+    code: 'EOPNOTSUPP',
+    words: (to) => `what leads to ${to} has no sockets of this type`,
+    hint: 'VMCI has streams and datagrams; leave --type out',
+  },
+};
+
 async function describe(
   machine: Machine,
   error: unknown,
@@ -137,6 +158,11 @@ async function describe(
         cause: error,
       })
     );
+  }
+  const meant = MEANINGS[error.code];
+  if (meant !== undefined) {
+    const { code, words, hint } = meant;
+    return new SystemError(code, { message: words(to), hint, cause: error });
   }
   const words: Partial<Record<ErrorCode, string>> = {
     ECONNRESET: `${to} refuses the connection: nothing listens there`,

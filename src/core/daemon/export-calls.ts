@@ -2,7 +2,7 @@
 import { SystemError } from '../abi/errno.js';
 import { EXPORT_KINDS, type Export, type ExportKind } from '../export/exports.js';
 import type { ExportOwner } from '../export/offered.js';
-import type { Domain } from '../simulator/world.js';
+import type { Domain } from '../simulator/domain.js';
 import { oneOf, optionalTruth, type Parameters, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
 

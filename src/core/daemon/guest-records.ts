@@ -5,13 +5,13 @@ import type {
   GuestStatistics,
   HeartbeatRecord,
 } from '../backend/port.js';
+import { type Domain, listedName } from '../simulator/domain.js';
 import type { Caller } from '../simulator/node.js';
 import type { MemoryReport, RealBalloon } from '../simulator/real-guest.js';
 import type { CpuStatistics } from '../simulator/vbox/device/statistics.js';
 import { flagNames } from '../simulator/vbox/services/property-flags.js';
 import type { GuestProperty as StoredProperty } from '../simulator/vbox/services/property-store.js';
 import { memoryBytes, type Vm } from '../simulator/vmm/vm.js';
-import { type Domain, listedName } from '../simulator/world.js';
 
 export const MIB = 2 ** 20;
 

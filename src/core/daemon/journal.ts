@@ -14,8 +14,8 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import type { SavedVm } from '../simulator/domain.js';
 import type { SavedVbox } from '../simulator/vbox/vbox-vm.js';
-import type { SavedVm } from '../simulator/world.js';
 
 /** Resolves when what was written to a file is on disk. */
 export type Sync = (fd: number) => Promise<void>;
@@ -84,7 +84,8 @@ function isSavedVm(value: unknown): value is SavedVm {
     Array.isArray(vm.memsegs) &&
     vm.memsegs.every(isRecord) &&
     (vm.memmaps === undefined || (Array.isArray(vm.memmaps) && vm.memmaps.every(isRecord))) &&
-    (vm.vbox === undefined || isSavedVbox(vm.vbox))
+    (vm.vbox === undefined || isSavedVbox(vm.vbox)) &&
+    [undefined, 'virtio', 'vmci'].includes(vm.vsockTransport)
   );
 }
 

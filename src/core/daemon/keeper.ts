@@ -1,9 +1,10 @@
 /** Keeps a world alive: gives it time, keeps its persistent VMs on disk, and offers each VM's Unix sockets. */
 import { EXPORT_KINDS } from '../export/exports.js';
 import type { OfferedExports } from '../export/offered.js';
+import type { Domain } from '../simulator/domain.js';
 import { type Caller, ROOT } from '../simulator/node.js';
 import type { Socket } from '../simulator/vsock/socket.js';
-import { type Domain, World, type WorldOptions } from '../simulator/world.js';
+import { World, type WorldOptions } from '../simulator/world.js';
 import { Journal, type KeptVm } from './journal.js';
 import type { Log } from './log.js';
 import { Pump, RealClock } from './pump.js';
@@ -39,7 +40,7 @@ export class Keeper {
     this.log = log;
     this.#journalPath = journalPath;
     this.world = new World({ ...options, clock, defers: true, log: (text) => log.write(text) });
-    this.pump = new Pump(this.world.network, this.world.deadlines, clock, {
+    this.pump = new Pump(this.world, clock, {
       deferred: (socket) => this.#deferred(socket),
       timePassed: () => this.#takeEvents(),
     });

@@ -52,6 +52,7 @@ class Daemon {
         rng: new SeededRng(seed),
         profile: options.profile,
         policy: options.policy,
+        vmciProfile: options.vmci,
         vmm: {
           ...DEFAULT_VMM_CONFIG,
           ...VMM_PROFILES[options.vmmctl],

@@ -1,13 +1,13 @@
 /** Requests that no device node answers: what a hypervisor offers through its management channel. */
 import { describeProtection } from '../abi/vmm.js';
 import type { MemoryMapping, SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
+import { type Domain, listedName } from '../simulator/domain.js';
 import type { Caller } from '../simulator/node.js';
 import { cpuCount, memoryBytes, type Vm } from '../simulator/vmm/vm.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import type { Stack } from '../simulator/vsock/stack.js';
-import { type Domain, listedName } from '../simulator/world.js';
 import type { Keeper } from './keeper.js';
-import { labels, machineName, text } from './parameters.js';
+import { labels, machineName, oneOf, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
 import { describePacketBytes } from './trace.js';
 import { cpuSetsOf, stateOf } from './vm-state.js';
@@ -36,12 +36,16 @@ export const MANAGEMENT_CALLS: CallTable = {
 
   async configure({ session, parameters }) {
     const { keeper } = session.shared;
-    const cid = parameters.cid;
+    const { cid, vsockTransport } = parameters;
     const domain = keeper.world.configure(
       text(parameters, 'name'),
       {
         cid: cid === 'auto' || typeof cid === 'number' ? cid : undefined,
         labels: labels(parameters),
+        vsockTransport:
+          vsockTransport === undefined
+            ? undefined
+            : oneOf(parameters, 'vsockTransport', ['virtio', 'vmci'] as const),
       },
       session.caller,
     );
@@ -149,6 +153,7 @@ function details(keeper: Keeper, domain: Domain, caller: Caller): VmDetails {
     ...record(domain, caller),
     topology: { ...domain.vm.topology },
     cpuSets: cpuSetsOf(domain.vm),
+    vsockTransport: guest.transport,
     memoryMap: memoryMap(domain.vm),
     devices: domain.real.isThere ? [] : machine.nodes(),
     exports: keeper.exports.list(domain),
@@ -191,18 +196,18 @@ const STATES = {
 } as const;
 
 function socketRecord(stack: Stack, socket: Socket): SocketRecord {
-  const { credit } = socket;
   const listens = socket.state === 'listen';
-  const connected = socket.state === 'connected' && socket.type !== 'dgram';
+  const queues = socket.queues();
+  const connected = socket.state === 'connected' && queues !== undefined;
   return {
     type: socket.type,
     state: STATES[socket.state],
     local: socket.local,
     peer: socket.peer ?? null,
-    recvQueue: listens ? socket.acceptQueue.length : credit.rxBytes,
-    sendQueue: listens ? socket.backlog : connected ? credit.inFlight() : 0,
-    credit: connected ? credit.sendable(socket.host.profile) : null,
-    bufAlloc: credit.bufAlloc,
+    recvQueue: listens ? socket.acceptQueue.length : (queues?.received ?? 0),
+    sendQueue: listens ? socket.backlog : connected ? queues.unconsumed : 0,
+    credit: connected ? queues.room : null,
+    bufAlloc: socket.bufferSize,
     owner: stack.cid,
   };
 }

@@ -2,10 +2,13 @@
 import { SystemError } from '../abi/errno.js';
 import type { IoctlReply, OpenNode } from '../simulator/node.js';
 import type { RealGuest } from '../simulator/real-guest.js';
+import { onGuestEnd } from './guest-end.js';
 import { explained, realGuestOf } from './guest-gone.js';
 import type { Keeper } from './keeper.js';
+import { mappedBy } from './mapped-memory.js';
 import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
 import { type NodeEntry, type NodeKeeper, performIoctl } from './perform-ioctl.js';
+import { untilReadable } from './poll-node.js';
 import type { Answer, Call, CallTable } from './session.js';
 import { SentMemory } from './user-memory.js';
 
@@ -22,14 +25,14 @@ export class NodeTable {
     this.#keeper = keeper;
   }
 
-  /** @param real of the guest that it was opened in. */
-  add(node: OpenNode, real?: RealGuest): number {
+  /** @param real of the guest that it was opened in. @param vm the name of its VM. */
+  add(node: OpenNode, real?: RealGuest, vm?: string): number {
     if (this.#entries.size >= MAX_NODES) {
       node.close();
       throw new SystemError('EMFILE', { syscall: 'open' });
     }
     const handle = this.#next++;
-    this.#entries.set(handle, { node, making: new Set(), real });
+    this.#entries.set(handle, { node, vm, making: new Set(), real, polling: undefined });
     return handle;
   }
 
@@ -40,8 +43,9 @@ export class NodeTable {
   }
 
   remove(handle: number): void {
-    const { node, making } = this.get(handle);
+    const { node, making, polling } = this.get(handle);
     this.#entries.delete(handle);
+    polling?.abort();
     node.close();
     this.#keeper.settled(making);
   }
@@ -55,12 +59,14 @@ export const NODE_CALLS: CallTable = {
   open(call) {
     const { session, parameters } = call;
     const { world } = session.shared.keeper;
-    const machine = world.machine(machineName(parameters), session.caller);
+    const of = machineName(parameters);
+    const machine = world.machine(of, session.caller);
     const access = oneOf(parameters, 'access', ['r', 'w', 'rw'] as const);
     const path = text(parameters, 'path');
     try {
       const node = machine.open(path, session.caller, access);
-      return { handle: session.nodes.add(node, realGuestOf(call)) };
+      const vm = of === 'host' ? undefined : of.vm;
+      return { handle: session.nodes.add(node, realGuestOf(call), vm) };
     } catch (error) {
       throw aboutPath(error, path);
     }
@@ -70,7 +76,7 @@ export const NODE_CALLS: CallTable = {
     const { keeper } = session.shared;
     const entry = session.nodes.get(integer(parameters, 'handle'));
     const request = integer(parameters, 'request');
-    const { argument: bytes, memory } = SentMemory.split(parameters, binary);
+    const { argument: bytes, memory } = SentMemory.split(parameters, binary, mappedBy(session));
     const argument = parameters.argument === undefined ? bytes : integer(parameters, 'argument');
     const call = { request, argument, memory, signal };
     try {
@@ -78,6 +84,24 @@ export const NODE_CALLS: CallTable = {
     } catch (error) {
       throw explained(error, entry.real);
     }
+  },
+
+  /** One call at a time for an open node. */
+  async poll({ session, parameters, signal }) {
+    const entry = session.nodes.get(integer(parameters, 'handle'));
+    if (entry.polling !== undefined) throw new SystemError('EBUSY', { syscall: 'poll' });
+    const polling = new AbortController();
+    const { vm } = entry;
+    const stopWatching =
+      vm === undefined ? undefined : onGuestEnd(session, vm, (error) => polling.abort(error));
+    entry.polling = polling;
+    try {
+      await untilReadable(entry.node, AbortSignal.any([signal, polling.signal]));
+    } finally {
+      entry.polling = undefined;
+      stopWatching?.();
+    }
+    return {};
   },
 
   async close({ session, parameters }) {

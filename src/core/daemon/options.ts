@@ -1,6 +1,7 @@
 /** How a simulated host is set up: checked, with defaults, and kept beside its state. */
 import { readFileSync } from 'node:fs';
 import { SystemError } from '../abi/errno.js';
+import { VMCI_PROFILES, type VmciProfileName } from '../simulator/vmci/profile.js';
 import { VMM_PROFILES, type VmmProfileName } from '../simulator/vmm/config.js';
 import {
   defaultPolicy,
@@ -15,6 +16,8 @@ export interface HostOptions {
   profile: ProfileName;
   /** How /dev/vmmctl behaves. */
   vmmctl: VmmProfileName;
+  /** Whose drivers of VMCI there are. */
+  vmci: VmciProfileName;
   policy: VsockPolicy;
   /** hw.vmm.maxvmms; 0 is unlimited. */
   maxVms: number;
@@ -36,6 +39,7 @@ export function completeOptions(given: Readonly<Record<string, unknown>>): HostO
   return {
     profile: profile ?? 'linux-6.12',
     vmmctl: choose(given, 'vmmctl', Object.keys(VMM_PROFILES) as VmmProfileName[]) ?? 'landed',
+    vmci: choose(given, 'vmci', Object.keys(VMCI_PROFILES) as VmciProfileName[]) ?? 'linux',
     policy: choose(given, 'policy', VSOCK_POLICIES) ?? defaultPolicy(profile ?? 'linux-6.12'),
     maxVms: count(given, 'maxVms') ?? 0,
     cpus: Math.max(1, count(given, 'cpus') ?? DEFAULT_CPUS),

@@ -17,10 +17,14 @@ export interface NodeKeeper extends Pick<Keeper, 'digest' | 'durable' | 'settled
 
 export interface NodeEntry {
   readonly node: OpenNode;
+  /** The VM in whose guest it is. */
+  readonly vm: string | undefined;
   /** VMs that were created on this handle. */
   readonly making: Set<string>;
   /** The kernel that may take the place of the guest that it was opened in. */
   readonly real?: RealGuest | undefined;
+  /** Ends the wait of whoever waits until it is readable. */
+  polling: AbortController | undefined;
 }
 
 export interface IoctlCall {

@@ -23,6 +23,13 @@ export interface Watcher {
   socketChanged(): void;
 }
 
+/** What is left to be handed on: packets, and what kernels have put off. */
+export interface PumpWork {
+  readonly busy: boolean;
+  /** Hands on up to so many of each kind. True when there are more. */
+  run(budget: number): boolean;
+}
+
 export interface PumpListener {
   /** A guest connects to a host port without a listener. */
   deferred(socket: Socket): void;
@@ -36,6 +43,7 @@ const LONGEST_WAIT_MS = 2 ** 31 - 1;
 const BURST = 512;
 
 export class Pump {
+  readonly #work: PumpWork;
   readonly #network: VsockNetwork;
   readonly #deadlines: Deadlines;
   readonly #clock: Clock;
@@ -46,9 +54,14 @@ export class Pump {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(network: VsockNetwork, deadlines: Deadlines, clock: Clock, listener: PumpListener) {
-    this.#network = network;
-    this.#deadlines = deadlines;
+  constructor(
+    world: PumpWork & { readonly network: VsockNetwork; readonly deadlines: Deadlines },
+    clock: Clock,
+    listener: PumpListener,
+  ) {
+    this.#work = world;
+    this.#network = world.network;
+    this.#deadlines = world.deadlines;
     this.#clock = clock;
     this.#tell = listener;
   }
@@ -67,9 +80,9 @@ export class Pump {
       if (this.#deadlines.expire(this.#clock.monotonicMs())) this.#tell.timePassed();
       let budget = BURST;
       for (;;) {
-        const more = this.#network.run(budget);
+        const more = this.#work.run(budget);
         this.#serve();
-        if (!this.#network.switch.busy && this.#network.woken.size === 0) break;
+        if (!this.#work.busy && this.#network.woken.size === 0) break;
         if (more) {
           this.#continueLater();
           break;

@@ -9,11 +9,14 @@ import { CAPTURE_CALLS } from './capture-calls.js';
 import { EXPORT_CALLS } from './export-calls.js';
 import { GUEST_CALLS } from './guest-calls.js';
 import { MANAGEMENT_CALLS } from './management-calls.js';
+import { MEMORY_CALLS } from './mapped-memory.js';
 import { NODE_CALLS, NodeTable } from './node-calls.js';
 import { integer, type Parameters, text } from './parameters.js';
 import type { Shared } from './sessions.js';
 import { SOCKET_CALLS, SocketTable } from './socket-calls.js';
 import { VCPU_CALLS } from './vcpu-calls.js';
+import { VMCI_CALLS } from './vmci-calls.js';
+import { VMCI_QUEUE_CALLS } from './vmci-queue-calls.js';
 import { encodeFrame, errorToWire, type Frame, FrameReader } from './wire.js';
 
 /** What a call gives back: parameters of the answer, and bytes. */
@@ -40,8 +43,13 @@ const CALLS: CallTable = {
   ...CAPTURE_CALLS,
   ...EXPORT_CALLS,
   ...VCPU_CALLS,
+  ...VMCI_CALLS,
+  ...MEMORY_CALLS,
+  ...VMCI_QUEUE_CALLS,
 };
 
+/** The number of a request that wants no answer. */
+const ONE_WAY = 0;
 /** Calls that one client may have under way. */
 const MAX_CALLS = 4096;
 /** What may wait for a client that does not read, bytes; after that nothing more is read from it. */
@@ -57,7 +65,9 @@ export class Session {
   readonly #connection: NetSocket;
   readonly #reader = new FrameReader();
   readonly #calls = new Map<number, AbortController>();
+  readonly #oneWay = new AbortController();
   readonly #closing: (() => void)[] = [];
+  readonly #ending: (() => void)[] = [];
   #closed = false;
 
   constructor(shared: Shared, caller: Caller, connection: NetSocket) {
@@ -96,15 +106,22 @@ export class Session {
     else this.#closing.push(action);
   }
 
+  /** Calls back after all that it opened is closed. */
+  onEnd(action: () => void): void {
+    this.#ending.push(action);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.shared.sessions.delete(this);
     this.#connection.destroy();
+    this.#oneWay.abort();
     for (const call of this.#calls.values()) call.abort();
     for (const action of this.#closing) action();
     this.sockets.close();
     this.nodes.close();
+    for (const action of this.#ending) action();
     this.shared.keeper.digest();
   }
 
@@ -124,6 +141,13 @@ export class Session {
     const op = text(json, 'op');
     if (op === 'cancel') {
       this.#calls.get(integer(json, 'call'))?.abort();
+      return;
+    }
+    if (id === ONE_WAY) {
+      const { signal } = this.#oneWay;
+      this.#perform(op, { session: this, parameters: json, binary, signal }).catch((error) =>
+        this.#refuse(id, error),
+      );
       return;
     }
     if (this.#calls.size >= MAX_CALLS || this.#calls.has(id)) {

@@ -248,5 +248,5 @@ const OPTIONS = ['size', 'min', 'max', 'connect-timeout'] as const;
 function readOption(socket: Socket, option: SizeOption | 'connect-timeout'): number {
   if (option === 'min') return socket.bufferMin;
   if (option === 'max') return socket.bufferMax;
-  return option === 'size' ? socket.credit.bufAlloc : socket.connectTimeoutMs;
+  return option === 'size' ? socket.bufferSize : socket.connectTimeoutMs;
 }

@@ -1,6 +1,11 @@
-/** The memory of a client's ioctl, as far as it was sent along: ranges at addresses that the client chose. */
+/**
+ * The memory of a client's ioctl: ranges that were sent along, at addresses that the client chose, and what it has mapped
+ * together with us.
+ */
 import { SystemError } from '../abi/errno.js';
+import type { QueueMemory } from '../abi/vmci-queue.js';
 import type { UserMemory } from '../simulator/node.js';
+import type { MappedPieces } from './mapped-memory.js';
 import type { Parameters } from './parameters.js';
 
 /** Ranges that one call may have: more than any interface's parameters. */
@@ -18,9 +23,11 @@ interface Range extends SentRange {
 
 export class SentMemory implements UserMemory {
   readonly #ranges: readonly Range[];
+  readonly #mapped: MappedPieces | undefined;
 
   /** Writes go to the bytes that are given. */
-  constructor(ranges: readonly SentRange[]) {
+  constructor(ranges: readonly SentRange[], mapped?: MappedPieces) {
+    this.#mapped = mapped;
     this.#ranges = ranges.map(({ address, bytes }) => ({ address, bytes, written: false }));
   }
 
@@ -31,6 +38,7 @@ export class SentMemory implements UserMemory {
   static split(
     parameters: Parameters,
     binary: Uint8Array,
+    mapped?: MappedPieces,
   ): { argument: Uint8Array; memory: SentMemory } {
     const places = parsePlaces(parameters.memory);
     const total = places.reduce((sum, { length }) => sum + length, 0);
@@ -42,20 +50,30 @@ export class SentMemory implements UserMemory {
       at += length;
       return { address, bytes };
     });
-    return { argument, memory: new SentMemory(ranges) };
+    return { argument, memory: new SentMemory(ranges, mapped) };
   }
 
   read(address: bigint, length: number): Uint8Array {
     if (length === 0) return new Uint8Array(0);
-    const { bytes, offset } = this.#find(address, length);
-    return bytes.slice(offset, offset + length);
+    const sent = this.#find(address, length);
+    if (sent !== undefined) return sent.range.bytes.slice(sent.offset, sent.offset + length);
+    return this.#mappedBytes(address, length).slice();
   }
 
   write(address: bigint, data: Uint8Array): void {
     if (data.length === 0) return;
-    const { range, bytes, offset } = this.#find(address, data.length);
-    bytes.set(data, offset);
-    range.written = true;
+    const sent = this.#find(address, data.length);
+    if (sent === undefined) {
+      this.#mappedBytes(address, data.length).set(data);
+      return;
+    }
+    sent.range.bytes.set(data, sent.offset);
+    sent.range.written = true;
+  }
+
+  /** Only what is mapped stays. */
+  pin(address: bigint, length: number): QueueMemory | undefined {
+    return length > 0 ? this.#mapped?.find(address, length) : undefined;
   }
 
   /** Numbers of the ranges that were written, and their bytes. */
@@ -67,15 +85,21 @@ export class SentMemory implements UserMemory {
     };
   }
 
-  #find(address: bigint, length: number) {
+  #find(address: bigint, length: number): { range: Range; offset: number } | undefined {
     for (const range of this.#ranges) {
-      const { bytes } = range;
       const offset = address - range.address;
-      if (offset >= 0n && offset + BigInt(length) <= BigInt(bytes.length)) {
-        return { range, bytes, offset: Number(offset) };
+      if (offset >= 0n && offset + BigInt(length) <= BigInt(range.bytes.length)) {
+        return { range, offset: Number(offset) };
       }
     }
-    throw new SystemError('EFAULT', { syscall: 'ioctl' });
+    return undefined;
+  }
+
+  /** Memory of a client is in one piece. */
+  #mappedBytes(address: bigint, length: number): Uint8Array {
+    const memory = this.#mapped?.find(address, length);
+    if (memory === undefined) throw new SystemError('EFAULT', { syscall: 'ioctl' });
+    return memory.view(0, length);
   }
 }
 

@@ -1,8 +1,8 @@
 /** What a VM does and why, as its host tells it. */
 import { suspendReason } from '../abi/vmm-names.js';
 import type { CpuSets, VmRecord } from '../backend/port.js';
+import type { Domain } from '../simulator/domain.js';
 import type { Vm } from '../simulator/vmm/vm.js';
-import type { Domain } from '../simulator/world.js';
 
 /** The reason of a VM all of whose active vCPUs are paused: vmm(4) has no word for it. */
 const PAUSED = 'paused';

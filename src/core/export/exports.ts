@@ -1,6 +1,6 @@
 /** What is offered of a VM to programs that know nothing of vmmctl, besides its hybrid vsock socket. */
 import type { Keeper } from '../daemon/keeper.js';
-import type { Domain } from '../simulator/world.js';
+import type { Domain } from '../simulator/domain.js';
 
 export const EXPORT_KINDS = ['vhost-user-vsock', 'vhost-user-balloon', 'cuse'] as const;
 

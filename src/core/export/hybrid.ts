@@ -12,9 +12,9 @@ import { Bridge } from '../daemon/bridge.js';
 import { readFirstLine } from '../daemon/first-line.js';
 import type { Keeper } from '../daemon/keeper.js';
 import { MAX_SOCKET_PATH } from '../daemon/paths.js';
+import type { Domain } from '../simulator/domain.js';
 import { ROOT } from '../simulator/node.js';
 import type { Socket } from '../simulator/vsock/socket.js';
-import type { Domain } from '../simulator/world.js';
 
 /** The longest request line, bytes. Source: Firecracker's muxer. */
 const MAX_LINE = 32;

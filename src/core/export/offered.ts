@@ -3,8 +3,8 @@ import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SystemError } from '../abi/errno.js';
 import type { Keeper } from '../daemon/keeper.js';
+import type { Domain } from '../simulator/domain.js';
 import type { Socket } from '../simulator/vsock/socket.js';
-import type { Domain } from '../simulator/world.js';
 import type { Export, ExportKind, ExportMaker, HostExportMaker } from './exports.js';
 import { HybridExports } from './hybrid.js';
 

@@ -83,6 +83,16 @@ export class SharedMemories {
     return new SharedMemory(this, { address, length, holders: 1 });
   }
 
+  /** Memory without a file, zeros. A negated errno where the system refuses. `length` is a multiple of the page size. */
+  anonymous(length: number): SharedMemory | number {
+    const protection = PROT_READ | PROT_WRITE;
+    const address = BigInt(
+      this.#mmap(0, length, protection, MAP_SHARED | MAP_ANONYMOUS, -1, 0) as number,
+    );
+    if (address === MAP_FAILED) return -this.koffi.errno();
+    return new SharedMemory(this, { address, length, holders: 1 });
+  }
+
   /** A window of a mapping, which holds the range until it is collected. */
   window(range: Range, start: number): ArrayBuffer {
     const length = Math.min(WINDOW, range.length - start);
@@ -148,6 +158,13 @@ export class SharedMemory {
   /** Where a byte of it is in this process, for system calls; not to be used after `release`. */
   address(offset: number): bigint {
     return this.#range.address + BigInt(offset);
+  }
+
+  /** A view from `offset` on, of at most `length` bytes, and MAX_PIECE. @throws RangeError outside of the mapping. */
+  view(offset: number, length: number): Uint8Array {
+    const count = Math.min(length, MAX_PIECE);
+    const piece = this.at(offset, count);
+    return new Uint8Array(piece.buffer, piece.offset, count);
   }
 
   /**

@@ -23,6 +23,12 @@ export interface Sink {
    * memory of the piece may be used again.
    */
   write(piece: Uint8Array): Promise<void> | undefined;
+  /**
+   * Its own memory for the next bytes, so that a source that reads at once need not have any; undefined when there is no
+   * room now. What has been put there is told by `filled`.
+   */
+  room?(): Uint8Array | undefined;
+  filled?(count: number): void;
   /** No more comes: half of a connection is closed, a file stays as it is. */
   end(): Promise<void>;
 }
@@ -51,9 +57,12 @@ export class FileSource implements Source {
   async pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
     const buffer = Buffer.allocUnsafeSlow(this.#pieceSize ?? sink.pieceSize ?? FILE_CHUNK);
     for (let pieces = 1; !stop.aborted; pieces++) {
-      const length = readSync(this.#fd, buffer, 0, buffer.length, null);
+      const room = sink.room?.();
+      const into = room ?? buffer;
+      const length = readSync(this.#fd, into, 0, Math.min(into.length, buffer.length), null);
       if (length === 0) return;
-      await sink.write(buffer.subarray(0, length));
+      if (room === undefined) await sink.write(buffer.subarray(0, length));
+      else sink.filled?.(length);
       moved(length);
       if (pieces % PIECES_A_TURN === 0) await turn();
     }

@@ -1,7 +1,9 @@
 /** What each fault does to a VM. */
+import { SystemError } from '../abi/errno.js';
+
+import type { Domain } from './domain.js';
 import { DEFAULT_CHUNK_MS } from './vbox/driver/driver.js';
 import type { VsockNetwork } from './vsock/network.js';
-import type { Domain } from './world.js';
 
 export interface FaultPlace {
   readonly domain: Domain;
@@ -31,8 +33,7 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     domain.vbox.agent.lagMs = value ?? 0;
   },
   'vsock-stall': ({ domain, network }, value) => {
-    const { port } = domain.guest;
-    if (port !== undefined) network.switch.stall(port, value !== undefined);
+    network.stall(domain.guest, value !== undefined);
   },
   'vsock-reset': ({ domain, network }) => {
     network.resetGuest(domain.guest);
@@ -44,6 +45,15 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     if (port !== undefined) network.switch.lose(port, loses);
   },
 };
+
+/**
+ * @throws SystemError EOPNOTSUPP for packets of virtio where VMCI carries a VM's vsock: its bytes are in memory, where
+ *   none gets lost.
+ */
+export function checkFault({ guest }: Domain, kind: string): void {
+  if (kind !== 'drop-packets' || guest.transport === 'virtio') return;
+  throw new SystemError('EOPNOTSUPP', { message: 'no packets of vsock are lost over VMCI' });
+}
 
 /** Begins, changes (by a value, 0 for a kind that has none) or ends (undefined) a fault of a VM. */
 export function applyFault(place: FaultPlace, kind: string, value: number | undefined): void {

@@ -4,6 +4,9 @@ import { u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID } from '../abi/vm-sockets.js';
 import type { Access, Caller, IoctlReply, NodeDriver, OpenNode, PromptNode } from './node.js';
 import type { VboxVm } from './vbox/vbox-vm.js';
+import { vmciNode } from './vmci/node.js';
+import type { KernelApi } from './vmci/parts.js';
+import type { GuestVmci, Vmci } from './vmci/vmci.js';
 import { isWithin } from './vmm/access.js';
 import { hasControlNode } from './vmm/config.js';
 import { collapseSlashes } from './vmm/names.js';
@@ -12,6 +15,8 @@ import type { Stack } from './vsock/stack.js';
 
 export interface Machine {
   readonly stack: Stack;
+  /** VMCI as its kernel has it; undefined without. */
+  readonly vmci: KernelApi | undefined;
   /** @throws SystemError ENOENT, EACCES, EPERM. */
   open(path: string, caller: Caller, access: Access): OpenNode;
   /** Names in a directory. @throws SystemError ENOENT, ENOTDIR. */
@@ -25,15 +30,18 @@ export interface Machine {
 }
 
 const VMM_DIRECTORY = '/dev/vmm';
+const VMCI_PATH = '/dev/vmci';
 
 export class HostMachine implements Machine {
   readonly stack: Stack;
+  readonly vmci: KernelApi;
   readonly #vmm: Vmm;
   readonly #fixed: Map<string, NodeDriver<PromptNode>>;
 
-  constructor(vmm: Vmm, stack: Stack) {
+  constructor(vmm: Vmm, stack: Stack, vmci: Vmci) {
     this.#vmm = vmm;
     this.stack = stack;
+    this.vmci = vmci.host;
     this.#fixed = new Map();
     if (hasControlNode(vmm.config.release)) {
       this.#fixed.set('/dev/vmmctl', {
@@ -42,6 +50,7 @@ export class HostMachine implements Machine {
       });
     }
     this.#fixed.set('/dev/vsock', localCidNode(stack));
+    this.#fixed.set(VMCI_PATH, vmciNode(vmci.host));
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
@@ -85,11 +94,17 @@ export class GuestMachine implements Machine {
   readonly stack: Stack;
   readonly #vsock: NodeDriver;
   readonly #vbox: VboxVm;
+  readonly #vmci: GuestVmci;
 
-  constructor(stack: Stack, vbox: VboxVm) {
+  constructor(stack: Stack, vbox: VboxVm, vmci: GuestVmci) {
     this.stack = stack;
     this.#vsock = localCidNode(stack);
     this.#vbox = vbox;
+    this.#vmci = vmci;
+  }
+
+  get vmci(): KernelApi | undefined {
+    return this.#vmci.kernel;
   }
 
   open(path: string, caller: Caller, access: Access): OpenNode {
@@ -118,7 +133,11 @@ export class GuestMachine implements Machine {
   }
 
   #nodes(): Map<string, NodeDriver> {
-    return new Map([['/dev/vsock', this.#vsock], ...this.#vbox.nodes()]);
+    const nodes = new Map([['/dev/vsock', this.#vsock]]);
+    const { driver } = this.#vmci;
+    if (driver.profile.node) nodes.set(VMCI_PATH, vmciNode(driver));
+    for (const [path, node] of this.#vbox.nodes()) nodes.set(path, node);
+    return nodes;
   }
 }
 

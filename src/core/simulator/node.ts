@@ -3,6 +3,7 @@
  * PendingIoctl, which the model finishes.
  */
 import { SystemError } from '../abi/errno.js';
+import type { QueueMemory } from '../abi/vmci-queue.js';
 
 /** As whom a node or socket is opened. */
 export interface Caller {
@@ -71,6 +72,11 @@ export interface UserMemory {
   read(address: bigint, length: number): Uint8Array;
   /** @throws SystemError EFAULT; nothing is written then. */
   write(address: bigint, data: Uint8Array): void;
+  /**
+   * Pages that stay where they are after the call, until the last view of them is gone: as pinning is. Undefined for memory
+   * that can't stay. `address` and `length` are multiples of the page size.
+   */
+  pin?(address: bigint, length: number): QueueMemory | undefined;
 }
 
 /** Of a caller whose arguments have no addresses in them. */
@@ -93,6 +99,10 @@ export interface OpenNode {
     argument: Uint8Array | number,
     memory?: UserMemory,
   ): IoctlReply | PendingIoctl;
+  /** What poll(2) says now, POLLIN and so on; a node without it is always ready. */
+  pollMask?(): number;
+  /** Whom to tell that the mask may be another one now; undefined is nobody. */
+  onPollChange?(listener: (() => void) | undefined): void;
   /** Calls that still wait are interrupted before. */
   close(): void;
 }

@@ -3,19 +3,30 @@
  * that the host and each guest see. Pure: whoever owns it passes time and chance in, and takes the effects out.
  */
 import { SystemError } from '../abi/errno.js';
+import { isGuestCid } from '../abi/vm-sockets.js';
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
-import { applyFault } from './guest-faults.js';
+import {
+  type Domain,
+  type DomainChange,
+  type DomainEvent,
+  listedName,
+  type SavedVm,
+  saveDomain,
+} from './domain.js';
+import { applyFault, checkFault } from './guest-faults.js';
 import { GuestMachine, HostMachine, type Machine } from './machine.js';
 import { type Caller, ROOT } from './node.js';
 import { RealGuest } from './real-guest.js';
 import type { Rng } from './rng.js';
 import { FaultSet } from './vbox/faults.js';
-import { type SavedVbox, VboxVm } from './vbox/vbox-vm.js';
+import { VboxVm } from './vbox/vbox-vm.js';
+import type { VmciProfileName } from './vmci/profile.js';
+import { Vmci } from './vmci/vmci.js';
 import type { VmmConfig } from './vmm/config.js';
 import { Vmm } from './vmm/registry.js';
-import { cpuCount, memoryBytes, type SavedVm as SavedVmm, saveVm, type Vm } from './vmm/vm.js';
-import { type Guest, VsockNetwork } from './vsock/network.js';
+import { cpuCount, memoryBytes, type Vm } from './vmm/vm.js';
+import { VsockNetwork, type VsockTransport } from './vsock/network.js';
 import type { ProfileName, VsockPolicy } from './vsock/profile.js';
 
 export interface WorldOptions {
@@ -24,54 +35,22 @@ export interface WorldOptions {
   readonly profile: ProfileName;
   readonly policy: VsockPolicy;
   readonly vmm: VmmConfig;
+  /** Default `linux`. */
+  readonly vmciProfile?: VmciProfileName;
   /** Whether connections to host ports without a listener are kept for somebody to claim. */
   readonly defers: boolean;
   /** A line in the host's log. Text from guests may be in it as it is. */
   log(text: string): void;
 }
 
-/** A VM with what the simulated host adds to it: a guest, a CID, labels. */
-export interface Domain {
-  readonly vm: Vm;
-  readonly guest: Guest;
-  readonly machine: GuestMachine;
-  readonly vbox: VboxVm;
-  readonly faults: FaultSet;
-  /** The kernel that may have taken the place of the simulated guest. */
-  readonly real: RealGuest;
-  labels: Record<string, string>;
-}
-
-/** What brings a persistent VM back. */
-export interface SavedVm extends SavedVmm {
-  cid: number | null;
-  labels: Record<string, string>;
-  /** What follows is absent in what older versions saved. */
-  vbox?: SavedVbox;
-}
-
-/** What happened to a VM. */
-export interface DomainEvent {
-  readonly type: 'created' | 'changed' | 'destroyed';
-  readonly domain: Domain;
-}
-
-export interface DomainChange {
-  cid?: number | 'auto' | undefined;
-  labels?: Record<string, string> | undefined;
-}
-
-/** A VM's name as a caller sees it in lists: those of jails below have the path from there before their name. */
-export function listedName({ name, creator }: Vm, { jail }: Caller): string {
-  if (creator.jail === jail) return name;
-  const below = jail === '' ? creator.jail : creator.jail.slice(jail.length + 1);
-  return `${below}/${name}`;
-}
+/** How often packets and other things may bring about each other in one go. */
+const MAX_ROUNDS = 64;
 
 export class World {
   readonly deadlines = new Deadlines();
   readonly network: VsockNetwork;
   readonly vmm: Vmm;
+  readonly vmci: Vmci;
   readonly host: HostMachine;
   readonly clock: Clock;
   readonly #options: WorldOptions;
@@ -81,9 +60,11 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.clock = options.clock;
-    this.network = new VsockNetwork({ ...options, deadlines: this.deadlines });
+    this.vmci = new Vmci(options.vmciProfile);
+    const { deadlines } = this;
+    this.network = new VsockNetwork({ ...options, deadlines, vmci: this.vmci.host });
     this.vmm = new Vmm({ clock: options.clock, config: options.vmm });
-    this.host = new HostMachine(this.vmm, this.network.host);
+    this.host = new HostMachine(this.vmm, this.network.host, this.vmci);
   }
 
   /** VMs that exist. */
@@ -96,6 +77,24 @@ export class World {
     let count = this.network.host.sockets().size;
     for (const { guest } of this.#domains.values()) count += guest.stack.sockets().size;
     return count;
+  }
+
+  /** Whether packets, datagrams or other things are left to be handed on. */
+  get busy(): boolean {
+    return this.network.busy || this.vmci.busy;
+  }
+
+  /**
+   * Hands on up to `budget` packets, and as many other things, and what comes of them. True when so much was done that
+   * others should have their turn.
+   */
+  run(budget: number): boolean {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const more = this.vmci.run(budget);
+      if (this.network.run(budget) || more) return true;
+      if (!this.vmci.busy) return false;
+    }
+    return true;
   }
 
   /** Takes over what the device models did. Call after each call on a node. */
@@ -154,11 +153,17 @@ export class World {
     return domain.machine;
   }
 
-  /** @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE. Nothing is changed when it throws. */
+  /**
+   * @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE, EOPNOTSUPP (another transport while a real kernel is
+   *   there). Nothing is changed when it throws.
+   */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
     const domain = this.#known(name, caller);
+    const { vsockTransport = domain.guest.transport } = change;
+    if (vsockTransport !== domain.guest.transport) domain.real.refuse();
     if (typeof change.cid === 'number') this.#setCid(domain, change.cid);
     else if (change.cid === 'auto') this.#withCid(domain);
+    this.#setTransport(domain, vsockTransport);
     if (change.labels !== undefined) domain.labels = { ...change.labels };
     this.#events.push({ type: 'changed', domain });
     return domain;
@@ -172,7 +177,8 @@ export class World {
     const vm = this.vmm.restore(saved);
     this.settle();
     try {
-      const change = { cid: saved.cid ?? undefined, labels: saved.labels };
+      const { labels, vsockTransport } = saved;
+      const change = { cid: saved.cid ?? undefined, labels, vsockTransport };
       const domain = this.configure(saved.name, change, ROOT);
       if (saved.vbox !== undefined) domain.vbox.restore(saved.vbox);
     } catch (error) {
@@ -185,8 +191,7 @@ export class World {
 
   /** What `restore` needs. */
   save(domain: Domain): SavedVm {
-    const { vm, guest, labels, vbox } = domain;
-    return { ...saveVm(vm), cid: guest.cid ?? null, labels, vbox: vbox.save() };
+    return saveDomain(domain);
   }
 
   /** By its name, or by the one under which it is listed for the caller. */
@@ -199,14 +204,32 @@ export class World {
     throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
   }
 
+  /** A program on /dev/vmci may have a context of the number that a VM is to get. */
   #setCid(domain: Domain, cid: number): void {
+    if (isGuestCid(cid) && this.vmci.host.has(cid) && domain.vmci.cid !== cid) {
+      throw new SystemError('EADDRINUSE', { message: `CID ${cid} is in use` });
+    }
     this.network.setCid(domain.guest, cid);
+    this.#plugVmci(domain);
     domain.faults.renew();
+  }
+
+  /** A real kernel has no device of VMCI. */
+  #plugVmci({ vmci, real, guest }: Domain): void {
+    vmci.setCid(real.isThere ? undefined : guest.cid);
+  }
+
+  #setTransport({ guest, vmci, faults }: Domain, transport: VsockTransport): void {
+    if (guest.transport === transport) return;
+    this.network.useVmci(guest, transport === 'vmci' ? vmci.driver : undefined);
+    faults.renew();
   }
 
   #withCid(domain: Domain): Domain {
     if (domain.guest.cid === undefined) {
-      this.#setCid(domain, this.network.freeCid());
+      let cid = this.network.freeCid();
+      while (this.vmci.host.has(cid) || this.network.guest(cid) !== undefined) cid++;
+      this.#setCid(domain, cid);
       this.#events.push({ type: 'changed', domain });
     }
     return domain;
@@ -225,21 +248,26 @@ export class World {
       log: (text) => this.#options.log(`${vm.name}: ${text}`),
       changed: () => this.vmm.changed(vm),
     });
-    const machine = new GuestMachine(guest.stack, vbox);
+    const vmci = this.vmci.addGuest();
+    const machine = new GuestMachine(guest.stack, vbox, vmci);
     const faults = new FaultSet({
       clock,
       deadlines,
       apply: (kind, value) => this.#applyFault(domain, kind, value),
+      check: (kind) => checkFault(domain, kind),
     });
     const real = new RealGuest({
       name: vm.name,
       guest,
       vbox,
       network: this.network,
-      changed: () => this.#events.push({ type: 'changed', domain }),
+      changed: () => {
+        this.#plugVmci(domain);
+        this.#events.push({ type: 'changed', domain });
+      },
       replugged: () => faults.renew(),
     });
-    const domain: Domain = { vm, guest, machine, vbox, faults, real, labels: {} };
+    const domain: Domain = { vm, guest, machine, vbox, vmci, faults, real, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
     vbox.memoryChanged();
@@ -264,6 +292,7 @@ export class World {
     domain.faults.clear();
     domain.real.close();
     domain.vbox.close();
+    domain.vmci.setCid(undefined);
     this.network.removeGuest(domain.guest);
     this.#events.push({ type: 'destroyed', domain });
   }

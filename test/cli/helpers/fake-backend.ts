@@ -164,6 +164,7 @@ export class FakeBackend implements Backend {
         ...self.#change(name, {}),
         topology: { sockets: 1, cores: 1, threads: 1, maxcpus: 4 },
         cpuSets: { active: [], suspended: [], debug: [] },
+        vsockTransport: 'virtio',
         memoryMap: [],
         devices: [{ path: `/dev/vmm/${name}`, description: 'the VM' }],
         exports: [{ kind: 'vsock', path: `/run/${name}.vsock` }],

@@ -269,6 +269,9 @@ const LINUX: LinuxHeader[] = [
       fuse.fuse_ioctl_in,
       fuse.fuse_ioctl_iovec,
       fuse.fuse_ioctl_out,
+      fuse.fuse_poll_in,
+      fuse.fuse_poll_out,
+      fuse.fuse_notify_poll_wakeup_out,
       fuse.cuse_init_in,
       fuse.cuse_init_out,
     ],
@@ -276,6 +279,7 @@ const LINUX: LinuxHeader[] = [
       ...fuse.FUSE_OPCODE,
       ...pick(fuse, 'FUSE_KERNEL_VERSION', 'CUSE_UNRESTRICTED_IOCTL', 'CUSE_INIT_INFO_MAX'),
       ...pick(fuse, 'FUSE_IOCTL_RETRY', 'FUSE_IOCTL_MAX_IOV'),
+      ...pick(fuse, 'FUSE_POLL_SCHEDULE_NOTIFY', 'FUSE_NOTIFY_POLL'),
     },
   },
   {

@@ -32,8 +32,8 @@ class FakeKvm implements KvmHosts {
   async inspect(name: string) {
     const vm = this.there.get(name);
     if (vm === undefined) throw new SystemError('ENOENT', { message: `no VM '${name}'` });
-    const rest = { topology: null, cpuSets: null, memoryMap: [], devices: [], exports: [] };
-    return { ...vm, ...rest, faults: [], counters: {} };
+    const none = { topology: null, cpuSets: null, vsockTransport: null };
+    return { ...vm, ...none, memoryMap: [], devices: [], exports: [], faults: [], counters: {} };
   }
   async destroy(name: string) {
     if (!this.there.delete(name)) throw new SystemError('ENOENT', { message: `no VM '${name}'` });

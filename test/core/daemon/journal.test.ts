@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } fro
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Journal, readJournal, writeAtomically } from '../../../src/core/daemon/journal.js';
-import type { SavedVm } from '../../../src/core/simulator/world.js';
+import type { SavedVm } from '../../../src/core/simulator/domain.js';
 
 function vm(name: string, cid: number | null = null): SavedVm {
   return {

@@ -6,10 +6,10 @@ import { callerFrom, Keeper } from '../../../src/core/daemon/keeper.js';
 import { Log } from '../../../src/core/daemon/log.js';
 import { EXPORT_MAKERS } from '../../../src/core/export/makers.js';
 import { OfferedExports } from '../../../src/core/export/offered.js';
+import type { SavedVm } from '../../../src/core/simulator/domain.js';
 import { ROOT } from '../../../src/core/simulator/node.js';
 import { SeededRng } from '../../../src/core/simulator/rng.js';
 import { DEFAULT_VMM_CONFIG } from '../../../src/core/simulator/vmm/config.js';
-import type { SavedVm } from '../../../src/core/simulator/world.js';
 
 function saved(name: string, cid: number): SavedVm {
   return {

@@ -4,8 +4,8 @@ import {
   VBG_IOCTL_WAIT_FOR_EVENTS,
   vbg_ioctl_wait_for_events_in,
 } from '../../../src/core/abi/vboxguest.js';
+import type { Domain, SavedVm } from '../../../src/core/simulator/domain.js';
 import { PendingIoctl, ROOT } from '../../../src/core/simulator/node.js';
-import type { Domain, SavedVm } from '../../../src/core/simulator/world.js';
 import { allocMemseg } from '../../helpers/vmm.js';
 import { testWorld } from '../../helpers/world.js';
 
@@ -50,12 +50,12 @@ t.test('a guest boots when its VM gets memory, and has its nodes and files then'
   const lab = testWorld();
   lab.create('web1');
   const { machine } = lab.world.domain('web1', ROOT);
-  t.same(machine.readdir('/dev'), ['vsock']);
+  t.same(machine.readdir('/dev'), ['vsock', 'vmci']);
   t.throws(() => machine.open('/dev/vboxguest', ROOT, 'rw'), { code: 'ENOENT' });
   t.throws(() => machine.readFile(`${SYSFS}/host_version`), { code: 'ENOENT' });
   allocMemseg(lab.world.host.open('/dev/vmm/web1', ROOT, 'rw'), 0, BigInt(64 * MIB));
   lab.world.settle();
-  t.same(machine.readdir('/dev'), ['vsock', 'vboxguest', 'vboxuser']);
+  t.same(machine.readdir('/dev'), ['vsock', 'vmci', 'vboxguest', 'vboxuser']);
   t.same(machine.readdir('/sys/bus/pci/drivers/vboxguest'), ['0000:00:04.0']);
   t.same(machine.readdir(SYSFS), ['host_version', 'host_features']);
   t.equal(Buffer.from(machine.readFile(`${SYSFS}/host_version`)).toString(), '7.0.14r161095\n');

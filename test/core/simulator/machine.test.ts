@@ -37,16 +37,16 @@ t.test('the host has its nodes, a guest its own', async (t) => {
   create('a');
   const { host } = world;
   const guest = world.machine({ vm: 'a' }, ROOT);
-  t.same(host.readdir('/dev', ROOT), ['vmm', 'vmmctl', 'vsock']);
+  t.same(host.readdir('/dev', ROOT), ['vmm', 'vmmctl', 'vsock', 'vmci']);
   t.same(host.readdir('/dev/vmm/', ROOT), ['a']);
-  t.same(guest.readdir('/dev/', ROOT), ['vsock']);
+  t.same(guest.readdir('/dev/', ROOT), ['vsock', 'vmci']);
   t.same(
     host.nodes().map(({ path }) => path),
-    ['/dev/vmmctl', '/dev/vsock'],
+    ['/dev/vmmctl', '/dev/vsock', '/dev/vmci'],
   );
   t.same(
     guest.nodes(ROOT).map(({ path }) => path),
-    ['/dev/vsock'],
+    ['/dev/vsock', '/dev/vmci'],
   );
   t.throws(() => guest.open('/dev/vmmctl', ROOT, 'rw'), { code: 'ENOENT', path: '/dev/vmmctl' });
 });
@@ -65,7 +65,7 @@ t.test('what is not there gives ENOENT, what is no directory ENOTDIR', async (t)
 t.test('/dev/vmm is a tree by the names of VMs, and there only while there are some', async (t) => {
   const { world, create, destroy } = testWorld();
   const { host } = world;
-  t.same(host.readdir('/dev', ROOT), ['vmmctl', 'vsock']);
+  t.same(host.readdir('/dev', ROOT), ['vmmctl', 'vsock', 'vmci']);
   t.throws(() => host.readdir('/dev/vmm', ROOT), { code: 'ENOENT' });
   create('a');
   create('b/c');
@@ -85,8 +85,8 @@ t.test('/dev/vmm is a tree by the names of VMs, and there only while there are s
 
 t.test('until FreeBSD 14 there is no /dev/vmmctl', async (t) => {
   const { host } = testWorld({ release: '14' }).world;
-  t.same(host.readdir('/dev', ROOT), ['vsock']);
+  t.same(host.readdir('/dev', ROOT), ['vsock', 'vmci']);
   t.throws(() => host.open('/dev/vmmctl', ROOT, 'rw'), { code: 'ENOENT' });
   host.sysctl('hw.vmm.create', 'a', ROOT);
-  t.same(host.readdir('/dev', ROOT), ['vmm', 'vsock']);
+  t.same(host.readdir('/dev', ROOT), ['vmm', 'vsock', 'vmci']);
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
+import type { SavedVm } from '../../../src/core/simulator/domain.js';
 import { ROOT } from '../../../src/core/simulator/node.js';
-import type { SavedVm } from '../../../src/core/simulator/world.js';
 import { text, utf8 } from '../../helpers/vsock.js';
 import { testWorld } from '../../helpers/world.js';
 

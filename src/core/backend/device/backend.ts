@@ -12,6 +12,7 @@ import type {
   DeviceNode,
   Machine,
   MachineName,
+  MappedMemory,
   NodeStatus,
   OpenOptions,
   SocketRecord,
@@ -24,6 +25,7 @@ import type { SocketSystem } from './descriptor.js';
 import { dumpSockets } from './diag.js';
 import { native, systemError } from './errors.js';
 import { DeviceKvm } from './kvm/hosts.js';
+import { deviceMemory } from './memory.js';
 import { openNode, type Trace } from './node.js';
 import { findSockets } from './proc.js';
 import { DeviceSocket } from './socket.js';
@@ -71,7 +73,12 @@ class DeviceMachine implements Machine {
   }
 
   async open(path: string, options: OpenOptions = {}): Promise<DeviceNode> {
-    return openNode(this.#libc, path, options, this.#trace);
+    const system = {
+      libc: this.#libc,
+      trace: this.#trace,
+      reactor: async () => (await this.#sockets()).reactor,
+    };
+    return openNode(system, path, options);
   }
 
   readdir(path: string): Promise<string[]> {
@@ -98,6 +105,10 @@ class DeviceMachine implements Machine {
 
   async socket(type: SocketType): Promise<VsockSocket> {
     return DeviceSocket.create(await this.#sockets(), type);
+  }
+
+  memory(bytes: number): Promise<MappedMemory> {
+    return deviceMemory(bytes);
   }
 
   tap(options: TapOptions): AsyncIterable<TapBatch> {

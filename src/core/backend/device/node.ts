@@ -3,25 +3,43 @@ import { type ErrorDetails, SystemError } from '../../abi/errno.js';
 import { u64 } from '../../abi/layout.js';
 import { blockingIoctl } from '../../native/blocking.js';
 import type { Libc } from '../../native/libc.js';
-import type { DeviceNode, IoctlOptions, IoctlResult, OpenOptions, Pointer } from '../port.js';
-import { check } from './errors.js';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, type Reactor } from '../../native/reactor.js';
+import type {
+  CallOptions,
+  DeviceNode,
+  IoctlOptions,
+  IoctlResult,
+  OpenOptions,
+  Pointer,
+} from '../port.js';
+import { check, systemError } from './errors.js';
 
 /** Linux and FreeBSD have these three in common, and differ in the fourth. */
 const ACCESS = { r: 0, w: 1, rw: 2 } as const;
 const O_CLOEXEC = process.platform === 'linux' ? 0o2000000 : 0x100000;
 
+const READABLE = EPOLLIN | EPOLLERR | EPOLLHUP;
+
 export type Trace = ((line: string) => void) | undefined;
+
+/** What nodes of this machine need of it. */
+export interface NodeSystem {
+  readonly libc: Libc;
+  /** @throws SystemError where descriptors can't be waited for. */
+  reactor(): Promise<Reactor>;
+  readonly trace: Trace;
+}
 
 /** @throws SystemError ENOENT, EACCES, ENXIO, EBUSY, ... as the node says. */
 export function openNode(
-  libc: Libc,
+  system: NodeSystem,
   path: string,
   { access = 'rw' }: OpenOptions,
-  trace: Trace,
 ): DeviceNode {
+  const { libc, trace } = system;
   const fd = libc.open(path, ACCESS[access] | O_CLOEXEC, 0);
   trace?.(`open ${path} ${access} = ${fd}`);
-  return new SystemNode(libc, path, check(fd, { syscall: 'open', path }), trace);
+  return new SystemNode(system, path, check(fd, { syscall: 'open', path }));
 }
 
 class SystemNode implements DeviceNode {
@@ -30,13 +48,17 @@ class SystemNode implements DeviceNode {
   readonly #trace: Trace;
   /** Memory that the kernel has addresses of must not be collected. */
   readonly #inUse = new Set<readonly Pointer[]>();
+  readonly #system: NodeSystem;
   #fd: number;
+  /** Ends a poll that waits. */
+  #endPoll: (() => void) | undefined;
 
-  constructor(libc: Libc, path: string, fd: number, trace: Trace) {
-    this.#libc = libc;
+  constructor(system: NodeSystem, path: string, fd: number) {
+    this.#system = system;
+    this.#libc = system.libc;
     this.path = path;
     this.#fd = fd;
-    this.#trace = trace;
+    this.#trace = system.trace;
   }
 
   async ioctl(
@@ -59,9 +81,36 @@ class SystemNode implements DeviceNode {
     return { result, data: typeof data === 'number' ? new Uint8Array(0) : data };
   }
 
+  async poll({ signal }: CallOptions = {}): Promise<void> {
+    const details: ErrorDetails = { syscall: 'poll', path: this.path };
+    const reactor = await this.#system.reactor();
+    if (signal?.aborted) throw new SystemError('EINTR', details);
+    if (this.#endPoll !== undefined) throw new SystemError('EBUSY', details);
+    const fd = this.#open(details);
+    await new Promise<void>((resolve, reject) => {
+      const end = () => {
+        signal?.removeEventListener('abort', end);
+        this.#endPoll = undefined;
+        reactor.remove(fd);
+        resolve();
+      };
+      // What holds already is told at once.
+      const result = reactor.add(fd, (events) => {
+        if ((events & READABLE) !== 0) end();
+      });
+      if (result < 0) return reject(systemError(-result, details));
+      this.#endPoll = end;
+      signal?.addEventListener('abort', end);
+    });
+    this.#open(details);
+    if (signal?.aborted) throw new SystemError('EINTR', details);
+    this.#trace?.(`poll ${this.path}`);
+  }
+
   async close(): Promise<void> {
     const fd = this.#open({ syscall: 'close', path: this.path });
     this.#fd = -1;
+    this.#endPoll?.();
     this.#trace?.(`close ${this.path}`);
     check(this.#libc.close(fd), { syscall: 'close', path: this.path });
   }

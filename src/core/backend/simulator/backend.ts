@@ -4,25 +4,30 @@ import { hostPaths } from '../../daemon/paths.js';
 import type { ConnectOptions } from '../connect.js';
 import type {
   Backend,
+  CallOptions,
   DeviceNode,
   IoctlOptions,
   IoctlResult,
   Machine,
   MachineName,
   Management,
+  MappedMemory,
   OpenOptions,
   SocketRecord,
   SocketType,
   TapBatch,
   TapOptions,
+  VmciKernel,
   VsockSocket,
 } from '../port.js';
 import { type Connection, GoneError, openControl } from './connection.js';
 import { SimulatorManagement } from './management.js';
+import { simulatedMemory } from './mapped-memory.js';
 import { takeMemory, withMemory } from './memory.js';
 import { SimulatedSocket } from './socket.js';
 import { startDaemon } from './start.js';
 import { tapSimulated } from './tap.js';
+import { simulatedVmci } from './vmci.js';
 
 const NOTHING = { bytes: new Uint8Array(0), memory: undefined };
 
@@ -129,6 +134,14 @@ class SimulatedMachine implements Machine {
     return tapSimulated(this.#connection, this.#name, options);
   }
 
+  vmci(): Promise<VmciKernel> {
+    return simulatedVmci(this.#connection, this.#name);
+  }
+
+  memory(bytes: number): Promise<MappedMemory> {
+    return simulatedMemory(this.#connection, bytes);
+  }
+
   async #call(op: string, parameters: object = {}, signal?: AbortSignal) {
     const { values } = await this.#connection.call(
       op,
@@ -179,6 +192,11 @@ class SimulatedNode implements DeviceNode {
       this.#trace?.(`${name} = ${(error as SystemError).code}`);
       throw error;
     }
+  }
+
+  async poll({ signal }: CallOptions = {}): Promise<void> {
+    await this.#connection.call('poll', { handle: this.#handle }, { signal });
+    this.#trace?.(`poll ${this.path}`);
   }
 
   async close(): Promise<void> {

@@ -215,6 +215,11 @@ export class Connection {
     }
   }
 
+  /** Says something that wants no answer. Lost when the daemon is gone, which `onClose` tells. */
+  tell(op: string, parameters: object = {}): void {
+    if (this.#failure === undefined) this.#write({ id: 0, op, ...parameters });
+  }
+
   /** Listens to an event, until the returned function is called. */
   on(event: string, listener: EventListener): () => void {
     const listeners = this.#listeners.get(event) ?? new Set();

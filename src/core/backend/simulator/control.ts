@@ -11,6 +11,8 @@ export interface SimulatorOptions {
   profile?: string | undefined;
   /** How bhyve's devices behave: `landed` (default), `draft`, `freebsd-15.0` or `freebsd-14`. */
   vmmctl?: string | undefined;
+  /** Whose drivers of VMCI it has: `linux` (default), `vmware`, `freebsd`. */
+  vmci?: string | undefined;
   /** Who may connect to whom: `isolated` (default), `refuse`, `siblings`, `host-connects`. */
   policy?: string | undefined;
   /** hw.vmm.maxvmms, VMs a user; 0 (default) is unlimited. */

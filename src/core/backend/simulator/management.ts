@@ -36,10 +36,7 @@ export class SimulatorManagement implements Management {
     return (await this.#call('inspect', { name })).vm as VmDetails;
   }
 
-  async configure(
-    name: string,
-    change: { cid?: number | 'auto'; labels?: Record<string, string> },
-  ): Promise<VmRecord> {
+  async configure(name: string, change: Parameters<Management['configure']>[1]): Promise<VmRecord> {
     return (await this.#call('configure', { name, ...change })).vm as VmRecord;
   }
 

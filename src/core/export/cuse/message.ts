@@ -7,10 +7,12 @@ import {
   FUSE_IOCTL_RETRY,
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
+  FUSE_NOTIFY_POLL,
   FUSE_OPCODE,
   fuse_in_header,
   fuse_ioctl_iovec,
   fuse_ioctl_out,
+  fuse_notify_poll_wakeup_out,
   fuse_out_header,
 } from '../../abi/fuse.js';
 import type { Decoded } from '../../abi/layout.js';
@@ -75,6 +77,13 @@ export function encodeRetry(
     fuse_ioctl_iovec.encode({ base, len: BigInt(length) }),
   );
   return encodeReply(unique, 0, reply, ...ranges);
+}
+
+/** Tells the kernel that whoever polls an open file is to look again. */
+export function encodePollWakeup(kh: bigint): Uint8Array {
+  const body = fuse_notify_poll_wakeup_out.encode({ kh });
+  const len = fuse_out_header.size + body.length;
+  return Buffer.concat([fuse_out_header.encode({ len, error: FUSE_NOTIFY_POLL }), body]);
 }
 
 /**

@@ -5,18 +5,23 @@
 import { type ErrorCode, errnoOf, SystemError } from '../../abi/errno.js';
 import {
   FUSE_OPCODE,
+  FUSE_POLL_SCHEDULE_NOTIFY,
   fuse_interrupt_in,
   fuse_ioctl_in,
   fuse_open_in,
   fuse_open_out,
+  fuse_poll_in,
+  fuse_poll_out,
   fuse_release_in,
 } from '../../abi/fuse.js';
+import { POLLERR, POLLHUP } from '../../abi/poll.js';
 import { NodeTable } from '../../daemon/node-calls.js';
 import { type NodeKeeper, performIoctl } from '../../daemon/perform-ioctl.js';
 import type { Access, Caller, OpenNode } from '../../simulator/node.js';
 import { CallMemory } from './call-memory.js';
 import {
   encodeIoctlResult,
+  encodePollWakeup,
   encodeReply,
   encodeRetry,
   type FuseRequest,
@@ -127,14 +132,15 @@ const WITHOUT_REPLY: readonly number[] = [
 ];
 
 /**
- * What the nodes have. The rest is ENOSYS, by which the kernel learns not to ask again: poll(2) then says that the node
- * is ready, as for every device that has no poll of its own.
+ * What the nodes have. The rest is ENOSYS, by which the kernel learns not to ask again; so is poll of a node that has
+ * none of its own: poll(2) then says that it is ready.
  */
 const HANDLERS = new Map<number, Handler>([
   [FUSE_OPCODE.FUSE_OPEN, open],
   [FUSE_OPCODE.FUSE_RELEASE, release],
   [FUSE_OPCODE.FUSE_IOCTL, ioctl],
   [FUSE_OPCODE.FUSE_INTERRUPT, interrupt],
+  [FUSE_OPCODE.FUSE_POLL, poll],
   [FUSE_OPCODE.FUSE_READ, refuseTransfer],
   [FUSE_OPCODE.FUSE_WRITE, refuseTransfer],
 ]);
@@ -188,6 +194,20 @@ async function ioctl(session: CuseSession, { header, body }: FuseRequest): Promi
 function interrupt(session: CuseSession, { body }: FuseRequest): void {
   const unique = splitBody(fuse_interrupt_in, body)?.fields.unique;
   if (unique !== undefined) session.interrupt(unique);
+}
+
+/** The kernel asks anew whenever it was told to. */
+function poll(session: CuseSession, { header, body }: FuseRequest): void {
+  const { fh, kh, flags, events } = bodyOf(fuse_poll_in, body).fields;
+  const { node } = session.nodes.get(handleOf(fh));
+  if (node.pollMask === undefined || node.onPollChange === undefined) {
+    return session.fail(header.unique, 'ENOSYS');
+  }
+  if ((flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) {
+    node.onPollChange(() => session.reply(encodePollWakeup(kh)));
+  }
+  const revents = node.pollMask() & (events | POLLERR | POLLHUP);
+  session.reply(encodeReply(header.unique, 0, fuse_poll_out.encode({ revents })));
 }
 
 function refuseTransfer({ target }: CuseSession): never {

@@ -6,9 +6,11 @@ import type { ExportMaker } from '../exports.js';
 import { BalloonDevice } from './balloon-device.js';
 import { offerDevice } from './server.js';
 import { socketPath } from './socket-path.js';
+import { refuseVmci } from './virtio-only.js';
 
-/** @throws SystemError as `offerDevice`. */
+/** @throws SystemError EOPNOTSUPP for a VM without virtio; as `offerDevice`. */
 export const exportBalloon: ExportMaker = async (keeper, domain) => {
+  refuseVmci(domain);
   const { real, vm, vbox } = domain;
   const { clock, deadlines } = keeper.world;
   const log = (text: string) => keeper.log.write(`${vm.name}: balloon: ${text}`);

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { SystemError } from '../../abi/errno.js';
 import { MAX_SOCKET_PATH } from '../../daemon/paths.js';
-import type { Domain } from '../../simulator/world.js';
+import type { Domain } from '../../simulator/domain.js';
 
 /** Names that are a file's as they are. `cid-N` is what VMs with other names have. */
 const PLAIN = /^(?!cid-\d+$)[A-Za-z0-9_][A-Za-z0-9._-]*$/;

@@ -4,10 +4,15 @@ import { VMADDR_CID_ANY } from '../../abi/vm-sockets.js';
 import type { ExportMaker } from '../exports.js';
 import { offerDevice } from './server.js';
 import { socketPath } from './socket-path.js';
+import { refuseVmci } from './virtio-only.js';
 import { VsockDevice } from './vsock-device.js';
 
-/** @throws SystemError EOPNOTSUPP for a host whose guests no published kernel can be; as `offerDevice`. */
+/**
+ * @throws SystemError EOPNOTSUPP for a host whose guests no published kernel can be, and for a VM without virtio; as
+ *   `offerDevice`.
+ */
 export const exportVsock: ExportMaker = async (keeper, domain) => {
+  refuseVmci(domain);
   const { profile } = keeper.world.network;
   if (profile.handshake !== 'two-way') {
     throw new SystemError('EOPNOTSUPP', {

@@ -45,6 +45,8 @@ export interface FaultSetOptions {
   readonly deadlines: Deadlines;
   /** A fault begins, or gets another value, or ends; of one without a value it is 0, and undefined when it ends. */
   readonly apply: (kind: string, value: number | undefined) => void;
+  /** Throws what is wrong with giving a fault to this VM; absent where all can be given. */
+  readonly check?: (kind: string) => void;
 }
 
 /** The faults of one VM. */
@@ -52,12 +54,14 @@ export class FaultSet {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #apply: (kind: string, value: number | undefined) => void;
+  readonly #check: ((kind: string) => void) | undefined;
   readonly #active = new Map<string, Active>();
 
-  constructor({ clock, deadlines, apply }: FaultSetOptions) {
+  constructor({ clock, deadlines, apply, check }: FaultSetOptions) {
     this.#clock = clock;
     this.#deadlines = deadlines;
     this.#apply = apply;
+    this.#check = check;
   }
 
   /** Kinds of those that are on, in the order of FAULTS. */
@@ -67,13 +71,15 @@ export class FaultSet {
 
   /**
    * Begins a fault, or takes the place of the one that is on. @param forMs milliseconds until it ends by itself.
-   * @throws SystemError EINVAL for an unknown kind, a value that its kind does not take or lacks, no time at all.
+   * @throws SystemError EINVAL for an unknown kind, a value that its kind does not take or lacks, no time at all; EOPNOTSUPP
+   *   for what this VM can't be given.
    */
   set(kind: string, value?: number, forMs?: number): void {
     const checked = checkValue(faultKind(kind), value);
     if (forMs !== undefined && !(Number.isFinite(forMs) && forMs > 0)) {
       throw invalid(`${forMs} ms is no time for a fault`);
     }
+    this.#check?.(kind);
     if (faultKind(kind).once) return this.#apply(kind, checked);
     this.#active.get(kind)?.end?.cancel();
     const end = forMs === undefined ? undefined : this.#endAfter(kind, forMs);

@@ -46,7 +46,7 @@ export function receiveDatagram(
 ): void {
   if (socket?.type !== 'dgram' || header.op !== VIRTIO_VSOCK_OP_RW) return;
   const queued = socket.datagrams.reduce((sum, message) => sum + message.bytes.length, 0);
-  if (queued + payload.length > socket.credit.bufAlloc) return;
+  if (queued + payload.length > socket.bufferSize) return;
   const from = { cid: header.srcCid, port: header.srcPort };
   socket.datagrams.push({ bytes: payload, endOfRecord: true, from });
   socket.host.wake(socket);

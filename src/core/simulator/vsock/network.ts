@@ -10,6 +10,7 @@ import {
 import type { Clock } from '../clock.js';
 import type { Deadlines } from '../deadlines.js';
 import type { Rng } from '../rng.js';
+import type { KernelApi } from '../vmci/parts.js';
 import type { Channel } from './channel.js';
 import {
   type ProfileName,
@@ -20,6 +21,7 @@ import {
 import type { Socket } from './socket.js';
 import { Stack } from './stack.js';
 import { type Driver, type Port, Switch } from './switch.js';
+import { type VmciHost, VmciNetwork } from './vmci-network.js';
 
 export interface NetworkOptions {
   profile: ProfileName;
@@ -29,7 +31,12 @@ export interface NetworkOptions {
   rng: Rng;
   /** Whether connections to host ports without a listener are kept for somebody to claim. */
   defers?: boolean;
+  /** The VMCI of the host's kernel, where it has that. */
+  vmci?: VmciHost;
 }
+
+/** What carries a guest's vsock. */
+export type VsockTransport = 'virtio' | 'vmci';
 
 /** The device of a guest that is a real kernel, as the network needs it. */
 export interface RealDevice extends Driver {
@@ -46,6 +53,7 @@ export interface RealDevice extends Driver {
 export interface Guest {
   /** Of its programs, where it is a simulated one. */
   readonly stack: Stack;
+  transport: VsockTransport;
   /** Where it is a real kernel. */
   device: RealDevice | undefined;
   cid: number | undefined;
@@ -64,6 +72,7 @@ export class VsockNetwork {
   readonly #options: NetworkOptions;
   readonly #guests = new Map<number, Guest>();
   readonly #devices = new Set<RealDevice>();
+  readonly #vmci: VmciNetwork | undefined;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -80,9 +89,13 @@ export class VsockNetwork {
     const loopback = this.switch.attachLoopback(host);
     this.host = host;
     this.switch.attachHost(host);
+    const { vmci } = options;
+    this.#vmci =
+      vmci && new VmciNetwork(vmci, (cid) => this.#guests.get(cid)?.transport === 'vmci');
+    host.vmci = this.#vmci?.hostSide(host);
   }
 
-  /** A new guest, without a CID. */
+  /** A new guest, without a CID, whose vsock is carried by virtio. */
   addGuest(): Guest {
     const stack: Stack = this.#stack(
       () => guest.cid ?? VMADDR_CID_ANY,
@@ -91,6 +104,7 @@ export class VsockNetwork {
     );
     const guest: Guest = {
       stack,
+      transport: 'virtio',
       device: undefined,
       cid: undefined,
       port: undefined,
@@ -117,8 +131,32 @@ export class VsockNetwork {
   }
 
   /**
+   * Lets VMCI carry a guest's vsock, as its kernel has it, or virtio again (undefined). Its connections end.
+   * @throws SystemError EOPNOTSUPP for a host without VMCI.
+   */
+  useVmci(guest: Guest, api: KernelApi | undefined): void {
+    if ((api !== undefined) === (guest.transport === 'vmci')) return;
+    if (this.#vmci === undefined)
+      throw new SystemError('EOPNOTSUPP', { message: 'there is no VMCI' });
+    const { cid } = guest;
+    this.#detach(guest);
+    guest.stack.vmci?.close();
+    guest.stack.vmci = api && this.#vmci.guestSide(guest.stack, api, guest);
+    guest.transport = api === undefined ? 'virtio' : 'vmci';
+    this.#vmci.guests += api === undefined ? -1 : 1;
+    if (cid !== undefined) this.setCid(guest, cid);
+  }
+
+  /** Stops or resumes the vsock traffic of a guest; over VMCI what it and the host say of their queues. */
+  stall(guest: Guest, stalled: boolean): void {
+    const { cid, port } = guest;
+    if (port !== undefined) this.switch.stall(port, stalled);
+    else if (cid !== undefined) this.#vmci?.work.hold(cid, stalled);
+  }
+
+  /**
    * Gives a guest a real kernel's device instead of simulated programs, or (undefined) takes it away again: the guest has
-   * rebooted either way. Its sockets end, and connections to it.
+   * rebooted either way. Its sockets end, and connections to it. Not for a guest with VMCI.
    */
   setDevice(guest: Guest, device: RealDevice | undefined): void {
     if (guest.device !== undefined) this.#devices.delete(guest.device);
@@ -148,6 +186,9 @@ export class VsockNetwork {
     guest.stack.shutDown();
     if (guest.device !== undefined) this.#devices.delete(guest.device);
     this.#detach(guest);
+    if (this.#vmci !== undefined && guest.transport === 'vmci') this.#vmci.guests--;
+    guest.stack.vmci?.close();
+    guest.stack.vmci = undefined;
     this.switch.detachLoopback(guest.loopback);
   }
 
@@ -159,15 +200,22 @@ export class VsockNetwork {
     this.setCid(guest, cid);
   }
 
-  /** Delivers up to `budget` packets. True when there are more to deliver. */
+  /** Whether something waits that could be delivered. */
+  get busy(): boolean {
+    return this.switch.busy || this.#vmci?.work.busy === true;
+  }
+
+  /** Delivers up to `budget` packets, and as many of VMCI. True when there are more to deliver. */
   run(budget: number): boolean {
-    const spent = this.switch.run(budget) >= budget;
+    const packets = this.switch.run(budget);
     for (const device of this.#devices) device.flush();
-    return spent && this.switch.busy;
+    const others = this.#vmci?.work.run(budget) ?? 0;
+    return Math.max(packets, others) >= budget && this.busy;
   }
 
   #plug(guest: Guest, cid: number): void {
-    const { device, stack } = guest;
+    const { device, stack, transport } = guest;
+    if (transport === 'vmci') return;
     const port =
       device === undefined ? this.switch.attach(cid, stack) : this.switch.attachDriver(cid, device);
     guest.port = port;
@@ -176,8 +224,9 @@ export class VsockNetwork {
 
   #detach(guest: Guest): void {
     const { cid, port } = guest;
-    if (cid === undefined || port === undefined) return;
-    this.switch.detach(port);
+    if (cid === undefined) return;
+    if (port !== undefined) this.switch.detach(port);
+    this.#vmci?.work.forget(cid);
     this.#guests.delete(cid);
     guest.cid = undefined;
     guest.port = undefined;

@@ -1,5 +1,5 @@
 /**
- * What packets do to a socket, and which packet a socket sends next.
+ * What packets do to a connection, and which packet it sends next.
  * Follows net/vmw_vsock/virtio_transport_common.c of Linux, state by state.
  */
 import {
@@ -25,6 +25,7 @@ import {
 } from '../../abi/virtio-vsock.js';
 import { NO_PAYLOAD, type Packet } from './channel.js';
 import type { Socket, SocketType } from './socket.js';
+import type { VirtioLink } from './virtio-link.js';
 
 const TYPES: Readonly<Record<SocketType, number>> = {
   stream: VIRTIO_VSOCK_TYPE_STREAM,
@@ -62,52 +63,53 @@ export function resetFor(header: PacketHeader): PacketHeader {
 }
 
 /**
- * Builds what the socket has to say next, in the order in which it was said: the handshake, data,
+ * Builds what a connection has to say next, in the order in which it was said: the handshake, data,
  * the end of data, the end of all; news about credit only when nothing else carries it.
  * @param maxPayload see PacketSource.
  */
-export function nextPacket(socket: Socket, maxPayload: number): Packet | undefined {
-  const { pending } = socket;
+export function nextPacket(link: VirtioLink, maxPayload: number): Packet | undefined {
+  const { pending } = link;
   if (pending.request) {
     pending.request = false;
-    return build(socket, VIRTIO_VSOCK_OP_REQUEST, 0);
+    return build(link, VIRTIO_VSOCK_OP_REQUEST, 0);
   }
   if (pending.response) {
     pending.response = false;
-    return build(socket, VIRTIO_VSOCK_OP_RESPONSE, 0);
+    return build(link, VIRTIO_VSOCK_OP_RESPONSE, 0);
   }
   if (pending.ack) {
     pending.ack = false;
-    return build(socket, PATCHSET_2015_OP_ACK, socket.cookie);
+    return build(link, PATCHSET_2015_OP_ACK, link.cookie);
   }
-  const data = socket.txQueue.take(Math.min(maxPayload, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE));
+  const data = link.txQueue.take(Math.min(maxPayload, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE));
   if (data !== undefined) {
     // Of a message in pieces only the last one is its end.
     const flags = data.finished > 0 ? data.flags : 0;
-    return build(socket, VIRTIO_VSOCK_OP_RW, flags, data.bytes);
+    return build(link, VIRTIO_VSOCK_OP_RW, flags, data.bytes);
   }
   if (pending.shutdown) {
     pending.shutdown = false;
-    return build(socket, VIRTIO_VSOCK_OP_SHUTDOWN, socket.ownShutdown);
+    return build(link, VIRTIO_VSOCK_OP_SHUTDOWN, link.socket.ownShutdown);
   }
   if (pending.reset) {
     pending.reset = false;
     pending.credit = false;
-    return build(socket, VIRTIO_VSOCK_OP_RST, 0);
+    return build(link, VIRTIO_VSOCK_OP_RST, 0);
   }
-  if (pending.credit) return build(socket, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
+  if (pending.credit) return build(link, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
   return undefined;
 }
 
 function build(
-  socket: Socket,
+  link: VirtioLink,
   op: number,
   flags: number,
   payload: Uint8Array = NO_PAYLOAD,
 ): Packet | undefined {
-  const { peer, credit } = socket;
+  const { socket, credit } = link;
+  const { peer } = socket;
   if (peer === undefined) return undefined;
-  socket.pending.credit = false;
+  link.pending.credit = false;
   credit.told();
   const header = encodeHeader({
     srcCid: socket.sourceCid,
@@ -128,13 +130,14 @@ function build(
 export type Verdict = 'done' | 'reset' | 'connected';
 
 /** A packet for a socket that is neither listening nor closed. */
-export function receive(socket: Socket, header: PacketHeader, payload: Uint8Array): Verdict {
-  socket.credit.heard(header.bufAlloc, header.fwdCnt);
+export function receive(link: VirtioLink, header: PacketHeader, payload: Uint8Array): Verdict {
+  const { socket } = link;
+  link.credit.heard(header.bufAlloc, header.fwdCnt);
   switch (socket.state) {
     case 'connecting':
-      return receiveConnecting(socket, header);
+      return receiveConnecting(link, header);
     case 'connected':
-      receiveConnected(socket, header, payload);
+      receiveConnected(link, header, payload);
       return 'done';
     case 'closing':
       if (header.op === VIRTIO_VSOCK_OP_RST) endByReset(socket);
@@ -147,15 +150,15 @@ export function receive(socket: Socket, header: PacketHeader, payload: Uint8Arra
   }
 }
 
-function receiveConnecting(socket: Socket, header: PacketHeader): Verdict {
+function receiveConnecting(link: VirtioLink, header: PacketHeader): Verdict {
+  const { socket } = link;
   if (header.op === VIRTIO_VSOCK_OP_INVALID) return 'done';
   socket.deadline?.cancel();
   if (header.op === VIRTIO_VSOCK_OP_RESPONSE) {
     socket.state = 'connected';
     if (socket.host.profile.handshake === 'three-way') {
-      socket.cookie = header.flags;
-      socket.pending.ack = true;
-      socket.ready();
+      link.cookie = header.flags;
+      link.say('ack');
     }
     socket.host.wake(socket);
     return 'connected';
@@ -167,17 +170,17 @@ function receiveConnecting(socket: Socket, header: PacketHeader): Verdict {
   return refused ? 'done' : 'reset';
 }
 
-function receiveConnected(socket: Socket, header: PacketHeader, payload: Uint8Array): void {
+function receiveConnected(link: VirtioLink, header: PacketHeader, payload: Uint8Array): void {
+  const { socket } = link;
   switch (header.op) {
     case VIRTIO_VSOCK_OP_RW:
-      receiveData(socket, header.flags, payload);
+      receiveData(link, header.flags, payload);
       break;
     case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
-      socket.pending.credit = true;
-      socket.ready();
+      link.say('credit');
       break;
     case VIRTIO_VSOCK_OP_SHUTDOWN:
-      receiveShutdown(socket, header.flags);
+      receiveShutdown(link, header.flags);
       break;
     case VIRTIO_VSOCK_OP_RST:
       endByReset(socket);
@@ -188,37 +191,38 @@ function receiveConnected(socket: Socket, header: PacketHeader, payload: Uint8Ar
   socket.host.wake(socket);
 }
 
-function receiveData(socket: Socket, flags: number, payload: Uint8Array): void {
+function receiveData(link: VirtioLink, flags: number, payload: Uint8Array): void {
+  const { socket } = link;
   if (payload.length === 0 || socket.released) return;
   const { overrun } = socket.host.profile;
-  if (overrun === 'accept') socket.credit.accept(payload.length);
-  else if (!socket.credit.received(payload.length)) {
-    if (overrun === 'reset') endByOverrun(socket);
+  if (overrun === 'accept') link.credit.accept(payload.length);
+  else if (!link.credit.received(payload.length)) {
+    if (overrun === 'reset') endByOverrun(link);
     return;
   }
   const kept = socket.type === 'seqpacket' ? flags : 0;
-  socket.rxQueue.push(payload, kept);
-  if ((kept & VIRTIO_VSOCK_SEQ_EOM) !== 0) socket.rxMessages++;
+  link.rxQueue.push(payload, kept);
+  if ((kept & VIRTIO_VSOCK_SEQ_EOM) !== 0) link.rxMessages++;
 }
 
-function endByOverrun(socket: Socket): void {
-  socket.pending.reset = true;
-  socket.ready();
+function endByOverrun(link: VirtioLink): void {
+  const { socket } = link;
+  link.say('reset');
   socket.error = 'ENOBUFS';
   socket.cutOff = true;
   socket.finish();
 }
 
-function receiveShutdown(socket: Socket, flags: number): void {
+function receiveShutdown(link: VirtioLink, flags: number): void {
+  const { socket } = link;
   socket.peerShutdown |= flags & VIRTIO_VSOCK_SHUTDOWN_MASK;
   if (socket.peerShutdown !== VIRTIO_VSOCK_SHUTDOWN_MASK) return;
   if (!socket.host.profile.confirmsClose) {
     socket.finish();
     return;
   }
-  if (socket.rxQueue.length === 0 && !socket.done) {
-    socket.pending.reset = true;
-    socket.ready();
+  if (link.rxQueue.length === 0 && !socket.done) {
+    link.say('reset');
     socket.finish();
   }
   socket.host.remove(socket);

@@ -1,14 +1,10 @@
 /**
  * One AF_VSOCK socket: its state, and the calls that a program makes on it. Nothing here waits: a call
  * that would block says so, and the socket is woken when that may have changed.
- * What packets do to it is in protocol.ts. Follows net/vmw_vsock/af_vsock.c of Linux.
+ * How its bytes reach the peer is the link's affair. Follows net/vmw_vsock/af_vsock.c of Linux.
  */
 import { type ErrorCode, SystemError } from '../../abi/errno.js';
 import {
-  VIRTIO_VSOCK_MAX_BUF_SIZE,
-  VIRTIO_VSOCK_MAX_PKT_BUF_SIZE,
-  VIRTIO_VSOCK_SEQ_EOM,
-  VIRTIO_VSOCK_SEQ_EOR,
   VIRTIO_VSOCK_SHUTDOWN_MASK,
   VIRTIO_VSOCK_SHUTDOWN_RCV,
   VIRTIO_VSOCK_SHUTDOWN_SEND,
@@ -16,7 +12,6 @@ import {
 import {
   VMADDR_CID_ANY,
   VMADDR_PORT_ANY,
-  VSOCK_CLOSE_TIMEOUT_MS,
   VSOCK_DEFAULT_BUFFER_MAX_SIZE,
   VSOCK_DEFAULT_BUFFER_MIN_SIZE,
   VSOCK_DEFAULT_BUFFER_SIZE,
@@ -24,11 +19,8 @@ import {
 } from '../../abi/vm-sockets.js';
 import type { Deadline } from '../deadlines.js';
 import type { Caller } from '../node.js';
-import type { Channel, Packet, PacketSource } from './channel.js';
-import { Credit } from './credit.js';
+import type { DatagramTransport, Link, Patience, Queues } from './link.js';
 import type { VsockProfile } from './profile.js';
-import { nextPacket } from './protocol.js';
-import { PayloadQueue } from './queue.js';
 
 export interface VsockAddress {
   readonly cid: number;
@@ -42,25 +34,6 @@ export type SocketType = 'stream' | 'seqpacket' | 'dgram';
  * `closing` one whose connection is over, with nothing left to read.
  */
 export type SocketState = 'closed' | 'listen' | 'connecting' | 'deferred' | 'connected' | 'closing';
-
-/** What a socket wants to say besides its data. */
-export interface Pending {
-  request: boolean;
-  response: boolean;
-  ack: boolean;
-  shutdown: boolean;
-  reset: boolean;
-  credit: boolean;
-}
-
-const NOTHING: Readonly<Pending> = {
-  request: false,
-  response: false,
-  ack: false,
-  shutdown: false,
-  reset: false,
-  credit: false,
-};
 
 /** The socket layer, as its sockets need it. */
 export interface SocketHost {
@@ -84,10 +57,10 @@ export interface Message {
   from: VsockAddress;
 }
 
-export class Socket implements PacketSource {
+export class Socket {
   state: SocketState = 'closed';
   local: VsockAddress = { cid: VMADDR_CID_ANY, port: VMADDR_PORT_ANY };
-  /** The CID that its packets carry as their source. */
+  /** The CID by which its peer knows it. */
   sourceCid = VMADDR_CID_ANY;
   bound = false;
   peer: VsockAddress | undefined;
@@ -101,24 +74,19 @@ export class Socket implements PacketSource {
   released = false;
   /** It ended by a RST before the peer said that it had sent all, though somebody still read. */
   cutOff = false;
-  readonly credit = new Credit(VSOCK_DEFAULT_BUFFER_SIZE);
+  /** SO_VM_SOCKETS_BUFFER_SIZE, and the bounds that it is kept between; bytes. */
+  bufferSize = VSOCK_DEFAULT_BUFFER_SIZE;
   bufferMin = VSOCK_DEFAULT_BUFFER_MIN_SIZE;
   bufferMax = VSOCK_DEFAULT_BUFFER_MAX_SIZE;
   connectTimeoutMs = VSOCK_DEFAULT_CONNECT_TIMEOUT_MS;
-  readonly txQueue = new PayloadQueue();
-  readonly rxQueue = new PayloadQueue();
-  /** Whole messages that wait in `rxQueue`. */
-  rxMessages = 0;
   readonly datagrams: Message[] = [];
-  readonly pending: Pending = { ...NOTHING };
-  /** The cookie of a three-way handshake that the ACK must carry back. */
-  cookie = 0;
+  /** The transport of a datagram socket. */
+  carrier: DatagramTransport | undefined;
   backlog = 0;
   readonly acceptQueue: Socket[] = [];
-  channel: Channel | undefined;
+  /** Its transport's part: there while it connects, and from then on. */
+  link: Link | undefined;
   deadline: Deadline | undefined;
-  /** Bytes of the message that is being sent that were accepted already. */
-  #messageSent = 0;
 
   constructor(
     readonly host: SocketHost,
@@ -128,19 +96,10 @@ export class Socket implements PacketSource {
 
   /** Takes over what a child inherits from its listener. */
   inherit(listener: Socket): void {
-    this.credit.bufAlloc = listener.credit.bufAlloc;
+    this.bufferSize = listener.bufferSize;
     this.bufferMin = listener.bufferMin;
     this.bufferMax = listener.bufferMax;
     this.connectTimeoutMs = listener.connectTimeoutMs;
-  }
-
-  nextPacket(maxPayload: number): Packet | undefined {
-    return nextPacket(this, maxPayload);
-  }
-
-  /** Lets the transport know that there is something to say. */
-  ready(): void {
-    this.channel?.add(this);
   }
 
   /** SO_ERROR: gives the error and clears it. */
@@ -152,12 +111,12 @@ export class Socket implements PacketSource {
 
   /**
    * Sends bytes of a stream. The socket keeps `data`; it must not change afterwards.
-   * @returns how many bytes were accepted; 0 when the peer has given no more credit (EAGAIN).
-   * @throws SystemError EPIPE when either side has shut this direction, ENOTCONN, or what SO_ERROR held.
+   * @returns how many bytes were accepted; 0 when the peer has no room for more (EAGAIN).
+   * @throws SystemError EPIPE when either side has shut this direction, ENOTCONN, what SO_ERROR held, or what is wrong
+   *   with the transport.
    */
-  send(data: Uint8Array): number {
-    this.#checkSend();
-    return this.#queue(data, 0);
+  send(data: Uint8Array, patience: Patience = 'waits'): number {
+    return this.#sendable().send(data, patience);
   }
 
   /**
@@ -165,59 +124,38 @@ export class Socket implements PacketSource {
    * @throws SystemError as send does; EMSGSIZE (ENOMEM on 6.1) for a message that the send window never holds.
    */
   sendMessage(data: Uint8Array, endOfRecord = false): number {
-    if (this.type === 'dgram') {
-      this.host.sendTo(this, data);
-      return data.length;
-    }
-    this.#checkSend();
-    if (this.#messageSent + data.length > this.credit.window(this.host.profile)) {
-      throw new SystemError(this.host.profile.oversizedMessage, { syscall: 'send' });
-    }
-    const last = VIRTIO_VSOCK_SEQ_EOM | (endOfRecord ? VIRTIO_VSOCK_SEQ_EOR : 0);
-    const accepted = this.#queue(data, last);
-    this.#messageSent = accepted === data.length ? 0 : this.#messageSent + accepted;
-    return accepted;
+    if (this.type !== 'dgram') return this.#sendable().sendMessage(data, endOfRecord);
+    this.host.sendTo(this, data);
+    return data.length;
   }
 
   /**
-   * Receives up to `max` bytes of a stream, at most to the end of one packet, without copying.
+   * Receives up to `max` bytes of a stream, without copying where the transport has them in one piece.
    * @returns undefined when it would block, null at the end.
-   * @throws SystemError ENOTCONN, or what SO_ERROR held.
+   * @throws SystemError ENOTCONN, what SO_ERROR held, or what is wrong with the transport.
    */
-  recv(max: number): Uint8Array | null | undefined {
-    const taken = this.rxQueue.take(max);
-    if (taken === undefined) return this.#nothingToRead();
-    this.credit.read(taken.bytes.length);
-    if (taken.finished > 0) this.credit.consumed(taken.finished);
-    this.#settleCredit();
-    return taken.bytes;
+  recv(max: number, patience: Patience = 'waits'): Uint8Array | null | undefined {
+    return this.link?.recv(max, patience) ?? this.#nothingToRead();
   }
 
   /** Receives one whole message. @returns undefined when it would block, null at the end. */
   recvMessage(): Message | null | undefined {
     if (this.type === 'dgram') return this.datagrams.shift();
-    if (this.rxMessages === 0) return this.#nothingToRead();
-    const parts: Uint8Array[] = [];
-    for (;;) {
-      const taken = this.rxQueue.take(Number.MAX_SAFE_INTEGER);
-      if (taken === undefined) break;
-      parts.push(taken.bytes);
-      this.credit.read(taken.bytes.length);
-      this.credit.consumed(taken.finished);
-      if ((taken.flags & VIRTIO_VSOCK_SEQ_EOM) === 0) continue;
-      this.rxMessages--;
-      this.#settleCredit();
-      const endOfRecord = (taken.flags & VIRTIO_VSOCK_SEQ_EOR) !== 0;
-      return { bytes: join(parts), endOfRecord, from: this.peer ?? this.local };
-    }
-    return undefined;
+    const message = this.link?.recvMessage();
+    if (message === undefined) return this.#nothingToRead();
+    return { ...message, from: this.peer ?? this.local };
+  }
+
+  /** What its connection holds, if it has one. */
+  queues(): Queues | undefined {
+    return this.link?.queues;
   }
 
   /** Whether recv or recvMessage would give something now, the end and errors included. */
   readable(): boolean {
     if (this.state === 'listen') return this.acceptQueue.length > 0;
     if (this.type === 'dgram') return this.datagrams.length > 0;
-    if (this.type === 'seqpacket' ? this.rxMessages > 0 : this.rxQueue.length > 0) return true;
+    if (this.link?.hasData === true) return true;
     return this.error !== undefined || this.#atEnd() || this.state !== 'connected';
   }
 
@@ -228,29 +166,20 @@ export class Socket implements PacketSource {
     }
     const bits = { read: VIRTIO_VSOCK_SHUTDOWN_RCV, write: VIRTIO_VSOCK_SHUTDOWN_SEND, both: 3 };
     this.ownShutdown |= bits[how];
-    if (!this.done && this.type !== 'dgram') this.#say('shutdown');
+    if (!this.done) this.link?.shutdown(bits[how]);
     this.done = false;
     this.host.wake(this);
   }
 
-  /**
-   * BUFFER_SIZE is kept between MIN and MAX; when a bound moves, the size follows. MIN above MAX gives MAX.
-   * The transport of a connection takes no more than its header can say, and tells the peer.
-   */
+  /** BUFFER_SIZE is kept between MIN and MAX; when a bound moves, the size follows. MIN above MAX gives MAX. */
   setBuffer(option: SizeOption, bytes: number): void {
     if (option === 'min') this.bufferMin = bytes;
     else if (option === 'max') this.bufferMax = bytes;
-    const wanted = option === 'size' ? bytes : this.credit.bufAlloc;
+    const wanted = option === 'size' ? bytes : this.bufferSize;
     const size = Math.min(Math.max(wanted, this.bufferMin), this.bufferMax);
-    if (size === this.credit.bufAlloc) return;
-    this.credit.bufAlloc = size;
-    if (this.channel !== undefined) this.limitBuffer();
-    if (this.state === 'connected' && this.type !== 'dgram') this.#say('credit');
-  }
-
-  /** The socket has got a transport, which can't say more than a u32. */
-  limitBuffer(): void {
-    this.credit.bufAlloc = Math.min(this.credit.bufAlloc, VIRTIO_VSOCK_MAX_BUF_SIZE);
+    if (size === this.bufferSize) return;
+    this.bufferSize = size;
+    this.link?.bufferChanged();
   }
 
   /** Milliseconds; 0 is the default. @throws SystemError ERANGE for a negative one. */
@@ -265,18 +194,15 @@ export class Socket implements PacketSource {
     return stands && this.ownShutdown === 0 ? this.peer : undefined;
   }
 
-  /** The program closes it: queued data still goes out, and the peer's RST is waited for. */
+  /** The program closes it. What a connection still has to do it does by itself. */
   close(): void {
     if (this.released) return;
     this.released = true;
     this.deadline?.cancel();
     for (const child of this.acceptQueue.splice(0)) child.close();
-    this.rxQueue.clear();
-    this.rxMessages = 0;
     this.datagrams.length = 0;
-    const connected = this.state === 'connected' || this.state === 'closing';
-    if (connected && this.type !== 'dgram') this.#closeConnection();
-    else this.host.remove(this);
+    if (this.link === undefined) this.host.remove(this);
+    else this.link.close();
   }
 
   /**
@@ -285,8 +211,7 @@ export class Socket implements PacketSource {
    */
   abort(error: ErrorCode): void {
     this.deadline?.cancel();
-    this.txQueue.clear();
-    Object.assign(this.pending, NOTHING);
+    this.link?.drop();
     if (this.state === 'connecting') {
       this.state = 'closed';
       this.error = error;
@@ -305,7 +230,7 @@ export class Socket implements PacketSource {
   finish(): void {
     this.done = true;
     this.peerShutdown = VIRTIO_VSOCK_SHUTDOWN_MASK;
-    if (this.rxQueue.length === 0) this.state = 'closing';
+    if (this.link?.hasData !== true) this.state = 'closing';
     if (this.released) {
       this.deadline?.cancel();
       this.host.remove(this);
@@ -313,60 +238,17 @@ export class Socket implements PacketSource {
     this.host.wake(this);
   }
 
-  #closeConnection(): void {
-    if (this.peerShutdown === VIRTIO_VSOCK_SHUTDOWN_MASK) {
-      this.#say('reset');
-      this.host.remove(this);
-      return;
-    }
-    if (this.ownShutdown !== VIRTIO_VSOCK_SHUTDOWN_MASK) {
-      this.ownShutdown = VIRTIO_VSOCK_SHUTDOWN_MASK;
-      this.#say('shutdown');
-    }
-    if (this.done || !this.host.profile.confirmsClose) {
-      this.host.remove(this);
-      return;
-    }
-    this.deadline = this.host.after(VSOCK_CLOSE_TIMEOUT_MS, () => {
-      this.#say('reset');
-      this.host.remove(this);
-    });
-  }
-
-  #say(what: keyof Pending): void {
-    this.pending[what] = true;
-    this.ready();
-  }
-
-  #checkSend(): void {
+  #sendable(): Link {
     const shut =
       (this.ownShutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0 ||
       (this.peerShutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) !== 0;
     if (shut) throw new SystemError('EPIPE', { syscall: 'send' });
-    if (this.state !== 'connected') throw new SystemError('ENOTCONN', { syscall: 'send' });
-    this.#throwError('send');
-  }
-
-  #queue(data: Uint8Array, lastFlags: number): number {
-    let accepted = 0;
-    while (accepted < data.length) {
-      const room = this.credit.sendable(this.host.profile);
-      const size = Math.min(data.length - accepted, room, VIRTIO_VSOCK_MAX_PKT_BUF_SIZE);
-      if (size === 0) break;
-      const flags = accepted + size === data.length ? lastFlags : 0;
-      this.txQueue.push(data.subarray(accepted, accepted + size), flags);
-      this.credit.reserve(size);
-      accepted += size;
+    const { link } = this;
+    if (this.state !== 'connected' || link === undefined) {
+      throw new SystemError('ENOTCONN', { syscall: 'send' });
     }
-    if (accepted > 0) this.ready();
-    return accepted;
-  }
-
-  #settleCredit(): void {
-    if (this.peerShutdown === VIRTIO_VSOCK_SHUTDOWN_MASK) return;
-    const always = this.type === 'seqpacket' || this.host.profile.creditUpdates === 'always';
-    const owes = always ? this.credit.fwdCnt !== this.credit.toldFwdCnt : this.credit.owesUpdate(1);
-    if (owes) this.#say('credit');
+    this.#throwError('send');
+    return link;
   }
 
   #atEnd(): boolean {
@@ -389,16 +271,4 @@ export class Socket implements PacketSource {
     const error = this.takeError();
     if (error !== undefined) throw new SystemError(error, { syscall });
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const [first] = parts;
-  if (first !== undefined && parts.length === 1) return first;
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -1,6 +1,11 @@
-/** What the device backend adds to an ioctl: memory that its argument has addresses of. */
+/** What the device backend adds to a node: memory that an argument has addresses of, and waiting by poll(2). */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { connectDevice } from '../../../../src/core/backend/device/backend.js';
 import { openNode } from '../../../../src/core/backend/device/node.js';
+import type { CallOptions, DeviceNode } from '../../../../src/core/backend/port.js';
 import { loadKoffi } from '../../../../src/core/native/koffi.js';
 import { type Libc, loadLibc } from '../../../../src/core/native/libc.js';
 
@@ -15,7 +20,8 @@ async function driver(follow: (addresses: bigint[], view: (at: bigint) => Uint8A
       return follow([...new BigUint64Array(buffer)], view);
     },
   };
-  return openNode(answering, '/dev/null', {}, undefined);
+  const reactor = () => Promise.reject(new Error('nothing is waited for'));
+  return openNode({ libc: answering, reactor, trace: undefined }, '/dev/null', {});
 }
 
 t.test('an ioctl reads and writes the memory that its argument points to', async (t) => {
@@ -46,4 +52,48 @@ t.test('no bytes are nowhere', async (t) => {
   const pointers = [{ at: 0, to: new Uint8Array(0) }];
   t.equal((await node.ioctl(1, new Uint8Array(8).fill(9), { pointers })).result, 0);
   await node.close();
+});
+
+async function poll(node: DeviceNode, options?: CallOptions): Promise<void> {
+  if (node.poll === undefined) throw new Error('it has no poll');
+  await node.poll(options);
+}
+
+t.test('a node is waited for until it is readable', async (t) => {
+  const directory = t.testdir();
+  const path = join(directory, 'fifo');
+  execFileSync('mkfifo', [path]);
+  const backend = await connectDevice({});
+  t.teardown(() => backend.close());
+  const node = await backend.machine('host').open(path);
+  const waiting = poll(node);
+  await t.rejects(poll(node), { code: 'EBUSY' }, 'one at a time');
+  writeFileSync(path, 'x');
+  await waiting;
+  await poll(node);
+  t.pass('and at once while it is readable');
+  await node.close();
+  await t.rejects(poll(node), { code: 'EBADF' });
+});
+
+t.test('a signal, and the end of the node, end the wait', async (t) => {
+  const path = join(t.testdir(), 'fifo');
+  execFileSync('mkfifo', [path]);
+  const backend = await connectDevice({});
+  t.teardown(() => backend.close());
+  const machine = backend.machine('host');
+  const node = await machine.open(path);
+  const controller = new AbortController();
+  const waiting = poll(node, { signal: controller.signal });
+  controller.abort();
+  await t.rejects(waiting, { code: 'EINTR' });
+  const { signal } = controller;
+  await t.rejects(poll(node, { signal }), { code: 'EINTR' });
+  const closed = poll(node);
+  await node.close();
+  await t.rejects(closed, { code: 'EBADF' });
+  const file = join(t.testdir({ file: '' }), 'file');
+  const regular = await machine.open(file);
+  await t.rejects(poll(regular), { code: 'EPERM' }, 'it has no poll');
+  await regular.close();
 });

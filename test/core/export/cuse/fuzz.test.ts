@@ -33,7 +33,7 @@ const words = fc
 const body = fc.oneof(fc.uint8Array({ maxLength: 100 }), words);
 
 t.test('requests of any kind', async (t) => {
-  for (const { kernel, session } of [guestNode(), hostNode()]) {
+  for (const { kernel, session } of [guestNode(), guestNode('/dev/vmci'), hostNode()]) {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...OPCODES), body, async (opcode, bytes) => {
         if (SILENT.includes(opcode)) kernel.tell(opcode, bytes);
@@ -67,6 +67,8 @@ const NUMBERS = fc.oneof(
     VMMCTL_VM_CREATE,
     ...Object.values(VMM_IOCTLS).map(({ number }) => number),
   ),
+  // Those of VMCI.
+  fc.integer({ min: 0x79f, max: 0x7cb }),
   fc.nat(600).map(VBG_IOCTL_HGCM_CALL_32),
   fc.nat(600).map(VBG_IOCTL_HGCM_CALL_64),
   fc.nat({ max: 0xffffffff }),
@@ -81,7 +83,7 @@ const memory = fc.oneof(
 );
 
 t.test('ioctls of any kind, with any memory', async (t) => {
-  for (const { kernel, session } of [guestNode(), hostNode()]) {
+  for (const { kernel, session } of [guestNode(), guestNode('/dev/vmci'), hostNode()]) {
     const fh = await kernel.open();
     if (typeof fh === 'string') throw new Error(fh);
     await fc.assert(

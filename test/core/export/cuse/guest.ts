@@ -11,6 +11,7 @@ import {
 } from '../../../../src/core/abi/vboxguest.js';
 import { vboxRanges } from '../../../../src/core/export/cuse/ranges.js';
 import { CuseSession } from '../../../../src/core/export/cuse/session.js';
+import { vmciRanges } from '../../../../src/core/export/cuse/vmci-ranges.js';
 import { vmmRanges } from '../../../../src/core/export/cuse/vmm-ranges.js';
 import { ROOT } from '../../../../src/core/simulator/node.js';
 import { allocMemseg, mapMemseg } from '../../../helpers/vmm.js';
@@ -43,7 +44,8 @@ export function guestNode(path = '/dev/vboxguest') {
   const kernel = new FakeKernel();
   const open: CuseSession['target']['open'] = (caller, access) =>
     domain.machine.open(path, caller, access);
-  const target = { keeper, path, open, rangesOf: vboxRanges, readError: 'EINVAL' as const };
+  const rangesOf = path === '/dev/vmci' ? vmciRanges : vboxRanges;
+  const target = { keeper, path, open, rangesOf, readError: 'EINVAL' as const };
   const session = new CuseSession(target, kernel.send);
   kernel.receive = (message) => session.receive(message);
   return { keeper, domain, kernel, session };

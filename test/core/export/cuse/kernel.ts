@@ -7,15 +7,19 @@ import { codeOf } from '../../../../src/core/abi/errno.js';
 import {
   FUSE_IOCTL_MAX_IOV,
   FUSE_IOCTL_RETRY,
+  FUSE_NOTIFY_POLL,
   FUSE_OPCODE,
   fuse_in_header,
   fuse_interrupt_in,
   fuse_ioctl_in,
   fuse_ioctl_iovec,
   fuse_ioctl_out,
+  fuse_notify_poll_wakeup_out,
   fuse_open_in,
   fuse_open_out,
   fuse_out_header,
+  fuse_poll_in,
+  fuse_poll_out,
   fuse_release_in,
 } from '../../../../src/core/abi/fuse.js';
 
@@ -36,6 +40,8 @@ export class FakeKernel {
   readonly memory = new Uint8Array(MEMORY);
   /** From here on the program's memory may not be written. */
   readOnlyFrom = MEMORY;
+  /** Open files of which it was told that poll may have another answer. */
+  readonly wakeups: bigint[] = [];
   /** Rounds that the last ioctl took. */
   rounds = 0;
   receive: (message: Uint8Array) => void = () => undefined;
@@ -68,6 +74,13 @@ export class FakeKernel {
     const body = fuse_release_in.encode({ fh });
     const reply = await this.request(FUSE_OPCODE.FUSE_RELEASE, body);
     return typeof reply === 'string' ? reply : undefined;
+  }
+
+  /** What poll(2) says, or the error's name. */
+  async poll(fh: bigint, kh: bigint, flags: number, events = 0xffff): Promise<number | string> {
+    const body = fuse_poll_in.encode({ fh, kh, flags, events });
+    const reply = await this.request(FUSE_OPCODE.FUSE_POLL, body);
+    return typeof reply === 'string' ? reply : fuse_poll_out.decode(reply).revents;
   }
 
   /** One request; what follows the reply's header, or the error's name. */
@@ -151,6 +164,7 @@ export class FakeKernel {
   #replied(reply: Uint8Array): void {
     const { len, error, unique } = fuse_out_header.decode(reply);
     assert.equal(len, reply.length);
+    if (unique === 0n) return this.#told(error, reply.subarray(fuse_out_header.size));
     assert.ok(error > -512 && error <= 0, 'an error that the kernel takes');
     const body = reply.subarray(fuse_out_header.size);
     assert.ok(error === 0 || body.length === 0, 'nothing follows an error');
@@ -158,6 +172,13 @@ export class FakeKernel {
     assert.ok(waiting, 'each request has one reply');
     this.#waiting.delete(unique);
     waiting({ error, body });
+  }
+
+  /** What the kernel did not ask for. */
+  #told(code: number, body: Uint8Array): void {
+    assert.equal(code, FUSE_NOTIFY_POLL);
+    assert.equal(body.length, fuse_notify_poll_wakeup_out.size);
+    this.wakeups.push(fuse_notify_poll_wakeup_out.decode(body).kh);
   }
 
   #copyIn(ranges: readonly Range[]): Uint8Array | undefined {

@@ -199,7 +199,7 @@ t.test('calls that wait are ended with the session', async (t) => {
 t.test('what a node does not have', async (t) => {
   const { kernel, keeper, session } = guestNode();
   const none = new Uint8Array(0);
-  t.equal(await kernel.request(FUSE_OPCODE.FUSE_POLL, none), 'ENOSYS');
+  t.equal(await kernel.poll(await opened(kernel), 1n, 0), 'ENOSYS');
   t.equal(await kernel.request(99, none), 'ENOSYS');
   t.equal(await kernel.request(FUSE_OPCODE.FUSE_READ, none), 'EINVAL');
   t.equal(await kernel.request(FUSE_OPCODE.FUSE_WRITE, new Uint8Array(100)), 'EINVAL');

@@ -10,7 +10,7 @@ import {
   counterSum,
 } from '../../../../src/core/simulator/vsock/credit.js';
 import { VSOCK_PROFILES } from '../../../../src/core/simulator/vsock/profile.js';
-import { Lab, utf8 } from '../../../helpers/vsock.js';
+import { Lab, utf8, virtio } from '../../../helpers/vsock.js';
 
 const LINUX = VSOCK_PROFILES['linux-6.12'];
 const LINUX_6_1 = VSOCK_PROFILES['linux-6.1'];
@@ -149,12 +149,12 @@ t.test(
     for (let n = 0; n < 64; n++) t.equal(client.send(new Uint8Array(4096)), 4096);
     lab.settle();
     let read = 0;
-    while (client.credit.sendable(LINUX) === 0) {
+    while (virtio(client).credit.sendable(LINUX) === 0) {
       read += server.recv(1024)?.length ?? 0;
       lab.settle();
     }
     t.equal(read, 200_704);
-    t.equal(client.credit.sendable(LINUX), 200_704);
+    t.equal(virtio(client).credit.sendable(LINUX), 200_704);
   },
 );
 
@@ -164,12 +164,12 @@ t.test('fwd_cnt moves when a whole packet has been read', async (t) => {
   client.send(new Uint8Array(1000));
   lab.settle();
   server.recv(999);
-  t.equal(server.credit.fwdCnt, 0);
-  t.equal(server.credit.rxBytes, 1);
-  t.equal(server.credit.bufUsed, 1000);
+  t.equal(virtio(server).credit.fwdCnt, 0);
+  t.equal(virtio(server).credit.rxBytes, 1);
+  t.equal(virtio(server).credit.bufUsed, 1000);
   server.recv(1);
-  t.equal(server.credit.fwdCnt, 1000);
-  t.equal(server.credit.bufUsed, 0);
+  t.equal(virtio(server).credit.fwdCnt, 1000);
+  t.equal(virtio(server).credit.bufUsed, 0);
 });
 
 t.test('a stream reader sends CREDIT_UPDATE', async (t) => {
@@ -213,7 +213,7 @@ t.test('a stream reader sends CREDIT_UPDATE', async (t) => {
     for (let n = 0; n < 3; n++) server.recv(64 * KIB);
     lab.settle();
     t.same(lab.tapLog(), ['CREDIT_UPDATE']);
-    t.ok(server.credit.rxBytes > 0);
+    t.ok(virtio(server).credit.rxBytes > 0);
   });
 
   t.test('not when another packet has carried the news', async (t) => {
@@ -226,7 +226,7 @@ t.test('a stream reader sends CREDIT_UPDATE', async (t) => {
     server.send(utf8('answer'));
     lab.settle();
     t.same(lab.tapLog(), ['RW']);
-    t.equal(client.credit.peerFwdCnt, 3);
+    t.equal(virtio(client).credit.peerFwdCnt, 3);
   });
 
   t.test('not after the peer has shut down fully', async (t) => {
@@ -298,7 +298,7 @@ t.test('a connection lives on when its counters wrap', async (t) => {
   const lab = new Lab();
   const { client, server } = lab.pair();
   const start = 0xffffffff - 100_000;
-  for (const { credit } of [client, server]) {
+  for (const { credit } of [virtio(client), virtio(server)]) {
     Object.assign(credit, { txCnt: start, peerFwdCnt: start, fwdCnt: start, toldFwdCnt: start });
   }
   let received = 0;
@@ -309,6 +309,6 @@ t.test('a connection lives on when its counters wrap', async (t) => {
     lab.settle();
   }
   t.equal(received, 600_000);
-  t.equal(client.credit.txCnt, start + 600_000 - 2 ** 32);
-  t.equal(client.credit.inFlight(), 0);
+  t.equal(virtio(client).credit.txCnt, start + 600_000 - 2 ** 32);
+  t.equal(virtio(client).credit.inFlight(), 0);
 });

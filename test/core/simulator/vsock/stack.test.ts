@@ -9,7 +9,7 @@ import { type Caller, ROOT } from '../../../../src/core/simulator/node.js';
 import type { Socket } from '../../../../src/core/simulator/vsock/socket.js';
 import type { Stack } from '../../../../src/core/simulator/vsock/stack.js';
 import { codeOf } from '../../../helpers/vmm.js';
-import { Lab, PORT, text, USER, utf8 } from '../../../helpers/vsock.js';
+import { Lab, PORT, text, USER, utf8, virtio } from '../../../helpers/vsock.js';
 
 /** The code that binding a new socket gives, or `ok`. */
 function bindCode(stack: Stack, cid: number, port: number, caller: Caller = ROOT): string {
@@ -309,11 +309,11 @@ t.test('a child', async (t) => {
   listener.connectTimeoutMs = 77;
   const client = lab.connect(lab.stack(), 2);
   const child = lab.accept(listener);
-  t.equal(child.credit.bufAlloc, 500_000, "inherits the sizes of its listener's buffer");
+  t.equal(child.bufferSize, 500_000, "inherits the sizes of its listener's buffer");
   t.equal(child.bufferMin, 4096);
   t.equal(child.bufferMax, 1_000_000);
   t.equal(child.connectTimeoutMs, 77);
-  t.equal(client.credit.peerBufAlloc, 500_000, 'and its peer knows');
+  t.equal(virtio(client).credit.peerBufAlloc, 500_000, 'and its peer knows');
 });
 
 t.test('automatic ports', async (t) => {

@@ -70,6 +70,7 @@ export class HeldVm {
       ...this.record(),
       topology: null,
       cpuSets: null,
+      vsockTransport: null,
       memoryMap: [...this.#vm.memoryMap],
       devices: [{ path: KVM_NODE, description: `the VM, held by process ${process.pid}` }],
       exports: [],

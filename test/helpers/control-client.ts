@@ -1,10 +1,9 @@
-/** A client of a simulated host that says what it likes. */
+/** A client of the simulated host that makes the protocol's calls as it likes. */
 import { connect, type Socket } from 'node:net';
 import { encodeFrame, type Frame, FrameReader } from '../../src/core/daemon/wire.js';
 import type { Host } from './host.js';
 
-/** A control connection that makes calls as it likes. */
-export class Client {
+export class ControlClient {
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #waiting = new Map<number, (frame: Frame) => void>();
@@ -18,21 +17,26 @@ export class Client {
     });
   }
 
-  static open(host: Host): Promise<Client> {
+  static open(host: Host): Promise<ControlClient> {
     return new Promise((resolve, reject) => {
       const socket = connect(`${host.runtime}/sim.sock`);
       socket.once('error', reject);
       socket.write('VMMCTL/1 control {}\n');
       // The first line comes alone: nothing was asked for yet.
-      socket.once('data', () => resolve(new Client(socket)));
+      socket.once('data', () => resolve(new ControlClient(socket)));
     });
   }
 
   /** The number of the call is given to `begun`. */
-  async call(op: string, parameters: object, begun: (id: number) => void = () => undefined) {
+  async call(
+    op: string,
+    parameters: object,
+    begun: (id: number) => void = () => undefined,
+    bytes?: Uint8Array,
+  ) {
     const id = this.#next++;
     const answer = new Promise<Frame>((resolve) => this.#waiting.set(id, resolve));
-    for (const part of encodeFrame({ id, op, ...parameters })) this.#socket.write(part);
+    for (const part of encodeFrame({ id, op, ...parameters }, bytes)) this.#socket.write(part);
     begun(id);
     const { json, binary } = await answer;
     const { ok, error } = json as { ok?: Record<string, unknown>; error?: { code: string } };
