@@ -319,6 +319,15 @@ export const PLANS: Readonly<Record<string, Plan>> = {
     clientOut: /^text$/,
     needs: ['tar'],
   },
+  'tar -cf - docs | vmmctl vmci queue create 4M --handle host:2000': {
+    client: 'vmmctl --in web1 vmci queue attach host:2000 | tar -xOf - docs/page',
+    clientOut: /^text$/,
+    needs: ['tar'],
+  },
+  'vmmctl --in web1 vmci queue attach host:2000 | tar -xf -': {
+    background: 'tar -cf - docs | vmmctl vmci queue create 4M --handle host:2000',
+    needs: ['tar'],
+  },
   'vmmctl --in web1 vmci queue attach host:1024 | tar -xf -': {
     background: 'tar -cf - docs | vmmctl vmci queue create 4M --handle host:1024',
     needs: ['tar'],
