@@ -360,6 +360,7 @@ t.test('inspect tells memory, its map and devices', async (t) => {
     lifetime: null,
     createdAt: null,
     labels: {},
+    vsockTransport: null,
     memoryMap: [
       { address: 0, size: 0x100000, segment: 0, device: null, offset: 0, access: 'rwx' },
       {
