@@ -47,6 +47,17 @@ export function formatSize(bytes: number): string {
   return `${size}${SIZE_UNITS[unit] ?? ''}`;
 }
 
+/** A size to be read at a glance: `1.2G`, `345.6M`, `100`. */
+export function roundedSize(bytes: number): string {
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1024 && unit < SIZE_UNITS.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? Math.round(size) : size.toFixed(1)}${SIZE_UNITS[unit] ?? ''}`;
+}
+
 /** A duration as it could be typed: `1500ms`, `2s`, `5m`. */
 export function formatDuration(ms: number): string {
   const unit =

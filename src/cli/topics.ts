@@ -114,6 +114,7 @@ ENDPOINTS
   vsock list       [{"type","state","local":ADDRESS,"peer":ADDRESS,"recvQueue","sendQueue","credit",
                    "bufAlloc","owner"}, ...]; ADDRESS is {"cid","port"}
   vsock ping       {"sent","open","minMs","averageMs","maxMs","trips":[{"sequence","answer","ms"}]}
+  vsock perf       {"sent","received","ms","sentPerSecond","receivedPerSecond"}
   vsock capture    {"time","src":ADDRESS,"dst":ADDRESS,"op","type","len","flags","bufAlloc","fwdCnt"}
                    on a line for each packet; at the end {"captured","lost"} on stderr
   events wait      {"events":[NAME, ...],"mask"}

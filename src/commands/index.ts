@@ -28,6 +28,7 @@ export const loaders: Readonly<Record<string, () => Promise<{ default: unknown }
   'vsock:cat': () => import('./vsock/cat.js'),
   'vsock:list': () => import('./vsock/list.js'),
   'vsock:ping': () => import('./vsock/ping.js'),
+  'vsock:perf': () => import('./vsock/perf.js'),
   'vsock:capture': () => import('./vsock/capture.js'),
 
   'events:wait': () => import('./events/wait.js'),

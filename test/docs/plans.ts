@@ -225,6 +225,22 @@ export const PLANS: Readonly<Record<string, Plan>> = {
   'vmmctl vsock ping web1 7000': { background: ECHO, out: /^4 of 4 open/m },
   'vmmctl vsock ping web1 7000 --count 1 --timeout 500ms --quiet': { background: ECHO },
   'vmmctl vsock ping web1 7000 -c 100 -i 0s --json | jq .minMs': { ...JQ, background: ECHO },
+  'vmmctl vsock perf web1 7000': {
+    background: ECHO,
+    instead: ['web1 7000', 'web1 7000 --for 200ms'],
+    out: /^sent [\d.]+[KMG]? in [\d.]+ s, .*\/s\nreceived /m,
+  },
+  'vmmctl vsock perf web1 7000 --size 1G --json | jq .sentPerSecond': {
+    ...JQ,
+    background: ECHO,
+    instead: ['1G', '10M'],
+    out: /^\d+$/m,
+  },
+  'vmmctl --in web1 vsock listen 7000 --keep-open > /dev/null < /dev/null': {
+    client: 'vmmctl vsock perf web1 7000 --size 10M',
+    clientOut: /^sent 10\.0M in /,
+    endless: true,
+  },
   'DEBUG=vmmctl:* vmmctl vsock ping web1 7000 --count 1': { background: ECHO },
   "vmmctl --in web1 vsock list --json | jq '.[].local.port'": {
     ...JQ,

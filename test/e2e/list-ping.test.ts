@@ -13,7 +13,7 @@ interface Row {
   owner: number;
 }
 
-t.test('vsock list and ping', async (t) => {
+t.test('vsock list, ping and perf', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1', '--cid', '9']);
   t.same(await host.json(['vsock', 'list']), []);
@@ -100,5 +100,39 @@ t.test('vsock list and ping', async (t) => {
     });
     t.equal((await host.run(['vsock', 'ping', 'nobody', '7000'])).status, 3);
     t.equal((await host.run(['vsock', 'ping', 'web1', '7000', '-c', '0'])).status, 2);
+  });
+
+  await t.test('perf', async (t) => {
+    const echo = host.start(['--in', 'web1', 'vsock', 'listen', '7001', '-k', '--exec', 'cat']);
+    await echo.waitFor('listening');
+    const perf = ['vsock', 'perf', 'web1', '7001'];
+    t.match(await host.json([...perf, '--size', '3000001']), {
+      sent: 3000001,
+      received: 3000001,
+      ms: Number,
+      sentPerSecond: Number,
+      receivedPerSecond: Number,
+    });
+    const timed = await host.run([...perf, '--for', '100ms']);
+    t.match(timed, { status: 0, stderr: '' });
+    t.match(
+      timed.stdout.toString(),
+      /^sent [\d.]+[KMG]? in [\d.]+ s, [\d.]+[KMG]?\/s\nreceived .*\/s\n$/,
+    );
+    const quiet = await host.run([...perf, '--size', '0', '-q']);
+    t.match(quiet, { status: 0, stdout: Buffer.from('0 0\n') });
+
+    const deaf = host.start(['--in', 'web1', 'vsock', 'listen', '7002', '--exec', 'true']);
+    await deaf.waitFor('listening');
+    t.match(await host.run(['vsock', 'perf', 'web1', '7002']), {
+      status: 6,
+      stderr: /EPIPE|ECONNRESET/,
+    });
+    const silent = host.start(['--in', 'web1', 'vsock', 'listen', '7003'], { openStdin: true });
+    await silent.waitFor('listening');
+    const late = ['vsock', 'perf', 'web1', '7003', '--size', '10', '--timeout', '300ms'];
+    t.match(await host.run(late), { status: 6, stderr: /ETIMEDOUT/ });
+    t.equal((await host.run(['vsock', 'perf', 'nobody', '7000'])).status, 3);
+    t.equal((await host.run([...perf, '--size', '1', '--for', '1s'])).status, 2);
   });
 });
