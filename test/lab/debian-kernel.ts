@@ -89,7 +89,8 @@ function fetchInto(directory: string, fetch: (draft: string) => void): void {
     renameSync(draft, directory);
   } catch (error) {
     rmSync(draft, { recursive: true, force: true });
-    throw error;
+    // Another lab may have been faster.
+    if (!existsSync(directory)) throw error;
   }
 }
 
