@@ -142,10 +142,14 @@ t.test('VMCI', async (t) => {
     await watching.waitFor('listening on the events of context 2');
     const creator = host.start(['vmci', 'queue', 'create', '64K'], { openStdin: true });
     const [, handle = ''] = await creator.waitFor(/(2:\d+)/);
-    const attacher = host.start([...IN_WEB1, 'vmci', 'queue', 'attach', handle]);
-    creator.stdin.end('hello');
-    t.equal((await attacher.ended).stdout.toString(), 'hello');
-    t.equal((await creator.ended).status, 0);
+    const attach = [...IN_WEB1, 'vmci', 'queue', 'attach', handle];
+    const attacher = host.start(attach, { openStdin: true });
+    creator.stdin.write('hello');
+    await attacher.waitForOutput('hello');
+    // Only who stays is told that the other one has left.
+    attacher.kill('SIGTERM');
+    t.equal((await attacher.ended).signal, 'SIGTERM');
+    t.equal((await creator.ended).status, 6);
     const lines = (await watching.ended).stdout.toString().trim().split('\n');
     const about = { handle, peer: 3 };
     t.strictSame(
