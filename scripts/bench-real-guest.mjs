@@ -1,12 +1,14 @@
 // Measures a real guest of the simulated host: user-mode Linux over vhost-user, socat in it and vmmctl outside, beside
 // what the same kernel moves between two of its own programs.
 import { spawn } from 'node:child_process';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const BUFFER = 262144;
 const VM = 'bench-real';
 const [OUT, INTO, OWN, DONE] = [6001, 6002, 6003, 6004];
+/** Ticks of /proc in a second, on every Linux. */
+const TICKS = 100;
 
 /** The part that runs in the guest: prints a name and milliseconds on each line. */
 const SCRIPT = `
@@ -70,6 +72,9 @@ export async function benchRealGuest(record, { mebibytes, rounds, vmmctl, home }
     start(['vsock', 'listen', `${OUT}`, '--keep-open', '--exec', 'exec cat >/dev/null']);
     serve(INTO, file('quarter', mebibytes / 4));
     serve(DONE, file('input', mebibytes));
+    const host = start(['sim', 'status', '--json']);
+    const { pid } = JSON.parse(await collect(host.stdout));
+    const before = cpuSeconds(pid);
     const init = `MIB=${mebibytes} ROUNDS=${rounds}\n${SCRIPT}`;
     const guest = start(['boot', VM, '--uml', '--quiet', '--init', init]);
     let text = '';
@@ -80,10 +85,26 @@ export async function benchRealGuest(record, { mebibytes, rounds, vmmctl, home }
     if (status !== 0)
       throw new Error(`the measuring in a real guest ended with ${status}: ${text}`);
     report(record, text, mebibytes);
+    // In each round a quarter and the whole go out, and come in.
+    const gibibytes = (rounds * 2 * 1.25 * mebibytes) / 1024;
+    const cpu = (cpuSeconds(pid) - before) / gibibytes;
+    record('real guest: CPU of the simulated host', 's/GiB', cpu);
   } finally {
     for (const child of children) child.kill();
     await start(['destroy', VM]).done;
   }
+}
+
+async function collect(stream) {
+  let text = '';
+  for await (const chunk of stream) text += chunk;
+  return text;
+}
+
+/** What a process has used of all CPUs, seconds. */
+function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
 }
 
 function report(record, text, mebibytes) {
