@@ -80,12 +80,12 @@ t.test('two hosts side by side', async (t) => {
 
 t.test('it ends by itself when nothing is left in it, and not before', async (t) => {
   const host = await simulatedHost(t);
-  await host.run(['sim', 'start', '--idle', '100ms']);
+  await host.run(['sim', 'start', '--idle', '1500ms']);
   await host.run(['create', 'web1']);
   const { pid } = await status(host);
   // A second host, which is as impatient and empty, shows that the time has passed.
   const passed = async () => {
-    await host.run(['sim', 'start', '--idle', '200ms', '-b', 'sim:other']);
+    await host.run(['sim', 'start', '--idle', '1600ms', '-b', 'sim:other']);
     const { pid } = await status(host, '-b', 'sim:other');
     // It may have ended before it could be asked.
     if (pid !== null) await until('the other one ends', () => !isAlive(pid));
