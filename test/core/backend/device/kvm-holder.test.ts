@@ -102,6 +102,11 @@ t.test('what is told of it', async (t) => {
   await client.call(RUN);
   client.send(STOP);
   t.match(await client.ask({ call: 'vm' }), { state: 'suspended', reason: 'triplefault' });
+  const silent = t.rejects(client.call(RUN), { code: 'EINTR' });
+  await until('it runs', () => machine.vcpus[0].runners === 1);
+  client.send(STOP);
+  await silent;
+  t.match(await client.ask({ call: 'vm' }), { reason: 'paused' }, 'stopped before it had an exit');
 });
 
 t.test('what makes no sense is refused, and the vCPU stays free', async (t) => {

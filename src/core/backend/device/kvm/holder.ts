@@ -105,6 +105,8 @@ export class HeldVm {
   /** The next exit of a turn. @throws SystemError EINTR when it is stopped; ENXIO (it is gone); what KVM says. */
   async next(turn: Turn): Promise<KvmExit> {
     this.#hasRun = true;
+    // It may be stopped before it has another one.
+    this.#lastReason = undefined;
     const exit = await turn.run().catch((error) => {
       throw this.#closed ? gone() : error;
     });
