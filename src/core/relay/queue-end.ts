@@ -57,15 +57,21 @@ function sourceOf(
 }
 
 function sinkOf(stream: QueueStream, signal: AbortSignal): Sink {
+  /** A source that has come to its end does not wait for what it has handed over. */
+  let writing: Promise<void> | undefined;
   return {
     write(piece) {
       const done = stream.writeSome(piece);
-      return done === piece.length ? undefined : stream.write(piece.subarray(done), { signal });
+      writing = done === piece.length ? undefined : stream.write(piece.subarray(done), { signal });
+      return writing;
     },
     room: () => stream.room(),
     filled: (count) => stream.filled(count),
-    // Who was interrupted has not said all, and must not tell the other end so.
-    end: async () => (signal.aborted ? undefined : stream.end({ signal })),
+    async end() {
+      await writing;
+      // Who was interrupted has not said all, and must not tell the other end so.
+      if (!signal.aborted) await stream.end({ signal });
+    },
   };
 }
 
