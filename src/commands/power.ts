@@ -1,14 +1,25 @@
 /** What `suspend`, `resume`, `reset` and `poweroff` have in common. */
 import type { VmmctlCommand } from '../cli/command.js';
-import { args } from '../cli/flags.js';
+import { args, option } from '../cli/flags.js';
+import { parseInteger } from '../cli/parse.js';
 import { SystemError } from '../core/abi/errno.js';
 import { kvmOf } from '../core/client/kvm-choice.js';
 import type { PowerAction } from '../core/client/vm-power.js';
+import { LAST_VCPU } from './vcpu-number.js';
 import { vmBackend } from './vm-backend.js';
 import { vmName, withNearNames } from './vm-name.js';
 
 export const POWER_ARGS = {
   name: args({ summary: 'names of VMs', required: true, convert: vmName }),
+};
+
+/** Of those that act on single vCPUs too. */
+export const POWER_FLAGS = {
+  vcpu: option({
+    summary: 'only that vCPU',
+    helpValue: 'N',
+    convert: parseInteger(0, LAST_VCPU),
+  }),
 };
 
 /**

@@ -1,10 +1,7 @@
 /** `vmmctl resume`: lets paused VMs run again. */
 import { VmmctlCommand } from '../cli/command.js';
-import { option } from '../cli/flags.js';
-import { parseInteger } from '../cli/parse.js';
 import { resumeVm } from '../core/client/vm-power.js';
-import { actOnVms, POWER_ARGS } from './power.js';
-import { LAST_VCPU } from './vcpu-number.js';
+import { actOnVms, POWER_ARGS, POWER_FLAGS } from './power.js';
 
 export default class Resume extends VmmctlCommand<typeof Resume> {
   static override summary = 'let paused VMs run again';
@@ -16,13 +13,7 @@ export default class Resume extends VmmctlCommand<typeof Resume> {
   ];
   static override bounded = true;
   static override args = POWER_ARGS;
-  static override flags = {
-    vcpu: option({
-      summary: 'only that vCPU',
-      helpValue: 'N',
-      convert: parseInteger(0, LAST_VCPU),
-    }),
-  };
+  static override flags = POWER_FLAGS;
 
   async run(): Promise<void> {
     await actOnVms(this, this.args.name, resumeVm(this.flags.vcpu), 'resumed');

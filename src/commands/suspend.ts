@@ -1,10 +1,7 @@
 /** `vmmctl suspend`: pauses VMs. */
 import { VmmctlCommand } from '../cli/command.js';
-import { option } from '../cli/flags.js';
-import { parseInteger } from '../cli/parse.js';
 import { pauseVm } from '../core/client/vm-power.js';
-import { actOnVms, POWER_ARGS } from './power.js';
-import { LAST_VCPU } from './vcpu-number.js';
+import { actOnVms, POWER_ARGS, POWER_FLAGS } from './power.js';
 
 export default class Suspend extends VmmctlCommand<typeof Suspend> {
   static override summary = 'pause VMs';
@@ -18,13 +15,7 @@ export default class Suspend extends VmmctlCommand<typeof Suspend> {
   ];
   static override bounded = true;
   static override args = POWER_ARGS;
-  static override flags = {
-    vcpu: option({
-      summary: 'only that vCPU',
-      helpValue: 'N',
-      convert: parseInteger(0, LAST_VCPU),
-    }),
-  };
+  static override flags = POWER_FLAGS;
 
   async run(): Promise<void> {
     await actOnVms(this, this.args.name, pauseVm(this.flags.vcpu), 'paused');
