@@ -29,7 +29,10 @@ export interface Sink {
    */
   room?(): Uint8Array | undefined;
   filled?(count: number): void;
-  /** No more comes: half of a connection is closed, a file stays as it is. */
+  /**
+   * No more comes: half of a connection is closed, a file stays as it is. The last piece has been taken, unless the
+   * source was stopped.
+   */
   end(): Promise<void>;
 }
 
@@ -128,28 +131,41 @@ export class StreamSource implements Source {
   pump(sink: Sink, stop: AbortSignal, moved: (bytes: number) => void): Promise<void> {
     const stream = this.#stream;
     return new Promise((resolve, reject) => {
+      /** The piece that the sink is at. */
+      let writing: Promise<void> | undefined;
+      let over = false;
       const finish = (settle: () => void) => {
+        if (over) return;
+        over = true;
         stream.off('data', read);
         stream.off('end', ended);
         stream.off('close', ended);
         stream.off('error', broken);
-        stop.removeEventListener('abort', ended);
+        stop.removeEventListener('abort', stopped);
         stream.pause();
         settle();
       };
-      const ended = () => finish(resolve);
       const failed = (error: unknown) => finish(() => reject(error));
+      const afterWriting = (settle: () => void) => {
+        if (writing === undefined) finish(settle);
+        else writing.then(() => finish(settle), failed);
+      };
+      const stopped = () => finish(resolve);
+      const ended = () => afterWriting(resolve);
       const broken = (error: unknown) => {
-        finish(() => (this.#explain?.(error) ?? Promise.reject(error)).then(resolve, reject));
+        afterWriting(() => {
+          (this.#explain?.(error) ?? Promise.reject(error)).then(resolve, reject);
+        });
       };
       const read = (piece: Uint8Array) => {
         moved(piece.length);
         try {
-          const wait = sink.write(piece);
-          if (wait === undefined) return;
+          writing = sink.write(piece);
+          if (writing === undefined) return;
           stream.pause();
-          wait.then(() => {
-            if (stream.listeners('data').includes(read)) stream.resume();
+          writing.then(() => {
+            writing = undefined;
+            if (!over) stream.resume();
           }, failed);
         } catch (error) {
           failed(error);
@@ -163,7 +179,7 @@ export class StreamSource implements Source {
       stream.on('end', ended);
       stream.on('close', ended);
       stream.on('error', broken);
-      stop.addEventListener('abort', ended);
+      stop.addEventListener('abort', stopped);
       stream.resume();
     });
   }

@@ -57,7 +57,7 @@ function sourceOf(
 }
 
 function sinkOf(stream: QueueStream, signal: AbortSignal): Sink {
-  /** A source that has come to its end does not wait for what it has handed over. */
+  /** A source that was stopped does not wait for what it has handed over. */
   let writing: Promise<void> | undefined;
   return {
     write(piece) {

@@ -2,7 +2,13 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Duplex, duplexPair, Readable, Writable } from 'node:stream';
 import t from 'tap';
-import { FileSink, FileSource, StreamSink, StreamSource } from '../../../src/core/relay/bytes.js';
+import {
+  FileSink,
+  FileSource,
+  type Sink,
+  StreamSink,
+  StreamSource,
+} from '../../../src/core/relay/bytes.js';
 import { type End, streamEnd } from '../../../src/core/relay/end.js';
 import { relay } from '../../../src/core/relay/relay.js';
 
@@ -95,6 +101,50 @@ t.test('a slow sink stops its source', async (t) => {
   }
   await pump;
   t.strictSame(moved, [3, 3]);
+});
+
+/** A sink that is at a piece until it is told that it has it. */
+function slowSink(): { sink: Sink; took: () => void } {
+  let took: () => void = () => undefined;
+  const taken = new Promise<void>((resolve) => {
+    took = resolve;
+  });
+  return { sink: { write: () => taken, end: async () => undefined }, took: () => took() };
+}
+
+for (const [what, stop, expected] of [
+  ['ends', (source: Readable) => source.push(null), 'resolved'],
+  ['closes', (source: Readable) => source.destroy(), 'resolved'],
+  ['breaks', (source: Readable) => source.destroy(new Error('reset')), 'reset'],
+] as const) {
+  t.test(`a source that ${what} waits until its last piece is written`, async (t) => {
+    const { sink, took } = slowSink();
+    const source = new Readable({ read: () => undefined });
+    let outcome = 'waits';
+    const pump = new StreamSource(source)
+      .pump(sink, never, () => stop(source))
+      .then(() => 'resolved')
+      .catch((error) => error.message)
+      .then((how) => {
+        outcome = how;
+      });
+    const closed = new Promise((resolve) => source.once('close', resolve));
+    source.push('last');
+    await closed;
+    t.equal(outcome, 'waits');
+    took();
+    await pump;
+    t.equal(outcome, expected);
+  });
+}
+
+t.test('a source that is stopped does not wait for its last piece', async () => {
+  const stop = new AbortController();
+  const source = new Readable({ read: () => undefined });
+  source.push('last');
+  await new StreamSource(source).pump(slowSink().sink, stop.signal, () => {
+    setImmediate(() => stop.abort());
+  });
 });
 
 t.test('a file goes into a file whole, also when it is larger than a piece', async (t) => {
