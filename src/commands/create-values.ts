@@ -1,7 +1,8 @@
 /** Values of the flags of `vmmctl create`. */
 import { CodeError, UsageError } from '../cli/errors.js';
 import { parseSize } from '../cli/parse.js';
-import type { Backend, VsockTransport } from '../core/backend/port.js';
+import type { VsockTransport } from '../core/backend/port/vsock.js';
+import type { Backend } from '../core/backend/port.js';
 
 const PAGE_SIZE = 4096;
 

@@ -1,7 +1,7 @@
 /** Commands that act as a program in a guest does: which guest that is, and its device. */
 import type { VmmctlCommand } from '../cli/command.js';
 import { UsageError } from '../cli/errors.js';
-import type { DeviceNode } from '../core/backend/port.js';
+import type { DeviceNode } from '../core/backend/port/node.js';
 import { openVboxGuest } from '../core/client/vboxguest.js';
 
 type Command = Pick<VmmctlCommand, 'machine' | 'backendUri' | 'backend'>;

@@ -1,7 +1,7 @@
 /** `vmmctl host-version`: who the host is. */
 import { VmmctlCommand } from '../cli/command.js';
 import { escapeControls } from '../cli/view/escape.js';
-import type { HostVersion } from '../core/backend/port.js';
+import type { HostVersion } from '../core/backend/port/vm.js';
 import { hostVersion, probeNodes } from '../core/client/host.js';
 
 const NONE = '-';

@@ -1,5 +1,5 @@
 /** How vCPUs are shown on the page of a VM. */
-import type { VmDetails } from '../core/backend/port.js';
+import type { VmDetails } from '../core/backend/port/vm.js';
 import type { VcpuDetails } from '../core/client/vmm-registers.js';
 import { type Row, section } from './sections.js';
 

@@ -5,7 +5,7 @@ import { LiveBlock } from '../cli/view/live.js';
 import { type Column, renderRow, renderTable } from '../cli/view/table.js';
 import { compileTemplate, type Template } from '../cli/view/template.js';
 import { SystemError } from '../core/abi/errno.js';
-import type { VmRecord } from '../core/backend/port.js';
+import type { VmRecord } from '../core/backend/port/vm.js';
 import { listVms, sortByName } from '../core/client/vm.js';
 import { vmBackend } from './vm-backend.js';
 import {

@@ -3,7 +3,7 @@ import { UsageError } from '../cli/errors.js';
 import { formatAge, formatSize, parseWords } from '../cli/parse.js';
 import { didYouMean } from '../cli/suggest.js';
 import type { Column } from '../cli/view/table.js';
-import type { VmRecord } from '../core/backend/port.js';
+import type { VmRecord } from '../core/backend/port/vm.js';
 
 /** The fields of `list --json`, which are those of `--format` too. */
 export const VM_FIELDS = [

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { VmDetails } from '../../src/core/backend/port.js';
+import type { VmDetails } from '../../src/core/backend/port/vm.js';
 import { FakeBackend } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
 

@@ -5,7 +5,8 @@ import t from 'tap';
 import { decodeRecords } from '../../src/core/abi/pcap.js';
 import { encodeHeader } from '../../src/core/abi/virtio-vsock.js';
 import { VSOCKMON_VIRTIO_HEADERS, writeMonitorHeaders } from '../../src/core/abi/vsockmon.js';
-import type { Backend, MachineName, TapBatch, TapOptions } from '../../src/core/backend/port.js';
+import type { TapBatch, TapOptions } from '../../src/core/backend/port/vsock.js';
+import type { Backend, MachineName } from '../../src/core/backend/port.js';
 import { FakeBackend } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
 

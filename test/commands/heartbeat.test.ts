@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { HeartbeatRecord } from '../../src/core/backend/port.js';
+import type { HeartbeatRecord } from '../../src/core/backend/port/guest.js';
 import { FakeBackend } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
 import { Kernel } from '../helpers/kernel.js';

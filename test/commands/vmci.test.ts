@@ -1,13 +1,9 @@
 import t from 'tap';
 import { SystemError } from '../../src/core/abi/errno.js';
 import { handleText, VMCI_INVALID_ID } from '../../src/core/abi/vmci.js';
-import type {
-  Backend,
-  CallOptions,
-  VmciDatagram,
-  VmciHandle,
-  VmciKernel,
-} from '../../src/core/backend/port.js';
+import type { CallOptions } from '../../src/core/backend/port/node.js';
+import type { VmciDatagram, VmciHandle, VmciKernel } from '../../src/core/backend/port/vmci.js';
+import type { Backend } from '../../src/core/backend/port.js';
 import { FakeBackend } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
 

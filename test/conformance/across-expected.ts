@@ -1,5 +1,5 @@
 /** What the suite gives between a VM and its host, where that is not what one machine gives on its own. */
-import type { VsockTransport } from '../../src/core/backend/port.js';
+import type { VsockTransport } from '../../src/core/backend/port/vsock.js';
 import { expected } from './expected.js';
 import { ACROSS_CASES, type Observation } from './suite.js';
 

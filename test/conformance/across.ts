@@ -3,15 +3,15 @@
  * of that; a socket shows which of the two it is by what is done with it first.
  */
 import { VMADDR_CID_LOCAL } from '../../src/core/abi/vm-sockets.js';
+import type { CallOptions } from '../../src/core/backend/port/node.js';
 import type {
-  CallOptions,
-  Machine,
   SocketOption,
   SocketType,
   VsockAddress,
   VsockSocket,
   VsockStream,
-} from '../../src/core/backend/port.js';
+} from '../../src/core/backend/port/vsock.js';
+import type { Machine } from '../../src/core/backend/port.js';
 
 /** Both machines. */
 export interface Sides {

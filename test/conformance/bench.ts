@@ -4,12 +4,12 @@ import type { Duplex } from 'node:stream';
 import { isErrorCode } from '../../src/core/abi/errno.js';
 import { VMADDR_CID_ANY, VMADDR_CID_LOCAL } from '../../src/core/abi/vm-sockets.js';
 import type {
-  Machine,
   SocketType,
   VsockAddress,
   VsockSocket,
   VsockStream,
-} from '../../src/core/backend/port.js';
+} from '../../src/core/backend/port/vsock.js';
+import type { Machine } from '../../src/core/backend/port.js';
 
 /** The error's name of a call that fails, `ok` of one that does not. */
 export async function outcome(call: Promise<unknown>): Promise<string> {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { SystemError } from '../../src/core/abi/errno.js';
-import type { Machine, VsockSocket } from '../../src/core/backend/port.js';
+import type { VsockSocket } from '../../src/core/backend/port/vsock.js';
+import type { Machine } from '../../src/core/backend/port.js';
 import { conformanceCase } from './case.js';
 
 /** A machine whose sockets only count how many of them are open. */

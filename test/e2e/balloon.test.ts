@@ -1,7 +1,7 @@
 /** The balloon as its user has it: set there and back, watched, and refused. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import type { BalloonRecord } from '../../src/core/backend/port.js';
+import type { BalloonRecord } from '../../src/core/backend/port/guest.js';
 import { simulatedHost } from '../helpers/host.js';
 import { requireTool } from '../helpers/requires.js';
 

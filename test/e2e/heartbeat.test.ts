@@ -1,6 +1,6 @@
 /** The heartbeat as its user has it: a guest that falls silent is seen, and so is its return. */
 import t from 'tap';
-import type { HeartbeatRecord } from '../../src/core/backend/port.js';
+import type { HeartbeatRecord } from '../../src/core/backend/port/guest.js';
 import { simulatedHost } from '../helpers/host.js';
 
 t.test('a heartbeat', async (t) => {

@@ -4,7 +4,8 @@ import { VMM_IOCTLS, vm_activate_cpu, vm_run } from '../../src/core/abi/vmm.js';
 import { vm_exit } from '../../src/core/abi/vmm-exit.js';
 import { vm_exitcode } from '../../src/core/abi/vmm-machine.js';
 import { connectBackend } from '../../src/core/backend/connect.js';
-import type { DeviceNode, Management } from '../../src/core/backend/port.js';
+import type { DeviceNode } from '../../src/core/backend/port/node.js';
+import type { Management } from '../../src/core/backend/port.js';
 import { type Host, simulatedHost } from '../helpers/host.js';
 
 /** A client of a simulated host in this process. */

@@ -1,7 +1,7 @@
 /** vCPUs as their user has them: run, stopped from elsewhere, compared, and with a destroyed VM under them. */
 import { writeFileSync } from 'node:fs';
 import t from 'tap';
-import type { VmDetails, VmRecord } from '../../src/core/backend/port.js';
+import type { VmDetails, VmRecord } from '../../src/core/backend/port/vm.js';
 import { type Host, simulatedHost } from '../helpers/host.js';
 
 const CPUS = [0, 63, 64, 255, 256, 1023];

@@ -14,13 +14,9 @@ import {
   VMCI_PAGE_SIZE,
 } from '../../src/core/abi/vmci-queue.js';
 import { VMCI_QPFLAG_ATTACH_ONLY } from '../../src/core/abi/vmci-queue-pair.js';
-import type {
-  Backend,
-  Machine,
-  MappedMemory,
-  VmciKernel,
-  VmciQueuePair,
-} from '../../src/core/backend/port.js';
+import type { MappedMemory } from '../../src/core/backend/port/node.js';
+import type { VmciKernel, VmciQueuePair } from '../../src/core/backend/port/vmci.js';
+import type { Backend, Machine } from '../../src/core/backend/port.js';
 import { connectSimulator } from '../../src/core/backend/simulator/backend.js';
 import { openControl } from '../../src/core/backend/simulator/connection.js';
 import { openContext } from '../../src/core/client/vmci.js';

@@ -5,13 +5,8 @@
 import { type ErrorCode, SystemError } from '../../src/core/abi/errno.js';
 import { VMM_IOCTLS } from '../../src/core/abi/vmm.js';
 import { VMMCTL_IOCTLS } from '../../src/core/abi/vmmctl.js';
-import type {
-  Backend,
-  DeviceNode,
-  IoctlOptions,
-  IoctlResult,
-  Machine,
-} from '../../src/core/backend/port.js';
+import type { DeviceNode, IoctlOptions, IoctlResult } from '../../src/core/backend/port/node.js';
+import type { Backend, Machine } from '../../src/core/backend/port.js';
 import { takeMemory, withMemory } from '../../src/core/backend/simulator/memory.js';
 import { SentMemory } from '../../src/core/daemon/user-memory.js';
 import type { Machine as SimulatedMachine } from '../../src/core/simulator/machine.js';

@@ -5,7 +5,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ErrorCode, isErrorCode, SystemError } from '../../src/core/abi/errno.js';
-import type { DeviceNode, Machine } from '../../src/core/backend/port.js';
+import type { DeviceNode } from '../../src/core/backend/port/node.js';
+import type { Machine } from '../../src/core/backend/port.js';
 
 const nothing = async (): Promise<never> => {
   throw new SystemError('ENOENT');

@@ -2,7 +2,7 @@
 import { SystemError } from '../../src/core/abi/errno.js';
 import { BufferMemory } from '../../src/core/abi/vmci-memory.js';
 import { type QueueMemory, VMCI_PAGE_SIZE } from '../../src/core/abi/vmci-queue.js';
-import type { DeviceNode, MappedMemory, Pointer } from '../../src/core/backend/port.js';
+import type { DeviceNode, MappedMemory, Pointer } from '../../src/core/backend/port/node.js';
 import { type OpenNode, PendingIoctl, type UserMemory } from '../../src/core/simulator/node.js';
 import type { VmciMachine } from './vmci-transcript.js';
 

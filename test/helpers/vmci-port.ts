@@ -9,7 +9,8 @@ import {
   vmci_datagram,
 } from '../../src/core/abi/vmci-datagram.js';
 import * as abi from '../../src/core/abi/vmci-ioctls.js';
-import type { DeviceNode, Machine, MappedMemory } from '../../src/core/backend/port.js';
+import type { DeviceNode, MappedMemory } from '../../src/core/backend/port/node.js';
+import type { Machine } from '../../src/core/backend/port.js';
 import type { VmciMachine } from './vmci-transcript.js';
 import { type Outcome, PROGRAM_CID, type Program } from './vmci-vsock-transcript.js';
 

@@ -11,7 +11,7 @@ import {
   vmci_datagram,
 } from '../../src/core/abi/vmci-datagram.js';
 import * as abi from '../../src/core/abi/vmci-ioctls.js';
-import type { DeviceNode, MappedMemory, Pointer } from '../../src/core/backend/port.js';
+import type { DeviceNode, MappedMemory, Pointer } from '../../src/core/backend/port/node.js';
 
 /** Where the steps are done. */
 export interface VmciMachine {

@@ -7,7 +7,7 @@ import type {
   IoctlOptions,
   IoctlResult,
   Pointer,
-} from '../../src/core/backend/port.js';
+} from '../../src/core/backend/port/node.js';
 import {
   type IoctlOutcome,
   type OpenNode,

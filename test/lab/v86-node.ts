@@ -15,7 +15,7 @@ import type {
   IoctlOptions,
   IoctlResult,
   Pointer,
-} from '../../src/core/backend/port.js';
+} from '../../src/core/backend/port/node.js';
 
 /** Bytes of a parameter of HGCM. */
 const SMALL = HGCMFunctionParameter32.size;

@@ -2,7 +2,7 @@ import { _IO, _IOC, _IOC_READ, _IOC_WRITE } from '../../src/core/abi/linux-ioctl
 import * as abi from '../../src/core/abi/vboxguest.js';
 import { VMMDEV_REQUEST_TYPE } from '../../src/core/abi/vmmdev.js';
 import { VMMDEV_REQUEST_SIZES } from '../../src/core/abi/vmmdev-sizes.js';
-import type { Pointer } from '../../src/core/backend/port.js';
+import type { Pointer } from '../../src/core/backend/port/node.js';
 import { argument } from '../core/simulator/vbox/driver/guest.js';
 
 export interface CallCase {

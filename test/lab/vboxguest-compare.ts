@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { SystemError } from '../../src/core/abi/errno.js';
 import * as abi from '../../src/core/abi/vboxguest.js';
 import { VMMDEV_EVENT_VALID_EVENT_MASK, VMMDEV_REQUEST_TYPE } from '../../src/core/abi/vmmdev.js';
-import type { DeviceNode } from '../../src/core/backend/port.js';
+import type { DeviceNode } from '../../src/core/backend/port/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
 import { argument } from '../core/simulator/vbox/driver/guest.js';
 import {

@@ -8,7 +8,7 @@ import {
   VMMDevReqHostTime,
   VMMDevReqSessionId,
 } from '../../src/core/abi/vmmdev-requests.js';
-import type { DeviceNode } from '../../src/core/backend/port.js';
+import type { DeviceNode } from '../../src/core/backend/port/node.js';
 import { guestProperties } from '../../src/core/client/guest-prop-service.js';
 import { hgcmCall, hgcmConnect, hgcmDisconnect } from '../../src/core/client/hgcm.js';
 import { checkBalloon, driverVersion, vmmDevRequest } from '../../src/core/client/vboxguest.js';

@@ -3,7 +3,7 @@
  * guest's driver. Both are on a simulated VMMDev of their own, and in real time.
  */
 import type { Test } from 'tap';
-import type { DeviceNode } from '../../src/core/backend/port.js';
+import type { DeviceNode } from '../../src/core/backend/port/node.js';
 import { ROOT } from '../../src/core/simulator/node.js';
 import { SeededRng } from '../../src/core/simulator/rng.js';
 import type { VmmDevConfig } from '../../src/core/simulator/vbox/device/config.js';

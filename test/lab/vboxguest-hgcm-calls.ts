@@ -5,7 +5,7 @@ import {
   VMMDEV_HGCM_PARM_TYPE,
 } from '../../src/core/abi/hgcm.js';
 import * as abi from '../../src/core/abi/vboxguest.js';
-import type { Pointer } from '../../src/core/backend/port.js';
+import type { Pointer } from '../../src/core/backend/port/node.js';
 import { argument } from '../core/simulator/vbox/driver/guest.js';
 import type { CallCase } from './vboxguest-calls.js';
 

@@ -3,7 +3,7 @@ import type { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { formatAge, formatSize } from '../../cli/parse.js';
 import type { Column } from '../../cli/view/table.js';
-import type { BalloonRecord } from '../../core/backend/port.js';
+import type { BalloonRecord } from '../../core/backend/port/guest.js';
 import { guestBalloonRecord } from '../../core/client/balloon-record.js';
 import { requireManagement } from '../../core/client/management.js';
 import type { ReadRecords } from '../vm-records.js';

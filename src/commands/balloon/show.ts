@@ -1,7 +1,7 @@
 /** `vmmctl balloon`: how large the balloons are, and how large they should be. */
 import { VmmctlCommand } from '../../cli/command.js';
 import { formatSize } from '../../cli/parse.js';
-import type { BalloonRecord } from '../../core/backend/port.js';
+import type { BalloonRecord } from '../../core/backend/port/guest.js';
 import { chooseRecords, showRecords, VM_ARGS } from '../vm-records.js';
 import { balloonColumns, balloonReader } from './records.js';
 

@@ -1,7 +1,8 @@
 /** The devices of the simulated host that a guest is booted with. */
 import { dirname, join } from 'node:path';
 import { SystemError } from '../../core/abi/errno.js';
-import type { ExportKind, Management, VmDetails } from '../../core/backend/port.js';
+import type { ExportKind, VmDetails } from '../../core/backend/port/vm.js';
+import type { Management } from '../../core/backend/port.js';
 import type { BootKind, GuestPlan } from '../../core/client/boot/guest.js';
 
 type Sockets = GuestPlan['sockets'];

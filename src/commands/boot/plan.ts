@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { UsageError } from '../../cli/errors.js';
 import type { Environment, Io } from '../../cli/io.js';
-import type { VmDetails } from '../../core/backend/port.js';
+import type { VmDetails } from '../../core/backend/port/vm.js';
 import { shellWord } from '../../core/client/boot/command-line.js';
 import {
   type BootKind,

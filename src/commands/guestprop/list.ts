@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { flag, optionalArg } from '../../cli/flags.js';
 import { type Column, renderRow } from '../../cli/view/table.js';
-import type { GuestProperty } from '../../core/backend/port.js';
+import type { GuestProperty } from '../../core/backend/port/guest.js';
 import { propertiesOf, SIDE_FLAGS } from './side.js';
 import { ageText, flagsText, timeText } from './words.js';
 

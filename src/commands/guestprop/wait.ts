@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { arg, optionOr } from '../../cli/flags.js';
 import { parseInteger } from '../../cli/parse.js';
 import { renderRow } from '../../cli/view/table.js';
-import type { GuestPropertyChange } from '../../core/backend/port.js';
+import type { GuestPropertyChange } from '../../core/backend/port/guest.js';
 import { propertiesOf, SIDE_FLAGS } from './side.js';
 
 const COLUMNS = [

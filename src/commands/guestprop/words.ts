@@ -3,7 +3,7 @@ import { UsageError } from '../../cli/errors.js';
 import { formatAge, parseWords } from '../../cli/parse.js';
 import { didYouMean } from '../../cli/suggest.js';
 import { GUEST_PROP_F } from '../../core/abi/guest-prop.js';
-import type { GuestProperty } from '../../core/backend/port.js';
+import type { GuestProperty } from '../../core/backend/port/guest.js';
 
 const NONE = '-';
 const NS_PER_MS = 1_000_000n;

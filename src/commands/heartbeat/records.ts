@@ -3,7 +3,8 @@ import type { VmmctlCommand } from '../../cli/command.js';
 import { formatAge, formatDuration } from '../../cli/parse.js';
 import type { Column } from '../../cli/view/table.js';
 import { SystemError } from '../../core/abi/errno.js';
-import type { HeartbeatRecord, Management } from '../../core/backend/port.js';
+import type { HeartbeatRecord } from '../../core/backend/port/guest.js';
+import type { Management } from '../../core/backend/port.js';
 import { requireManagement } from '../../core/client/management.js';
 
 const NONE = '-';

@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { arg, flag, option } from '../../cli/flags.js';
 import { formatDuration, parseDuration } from '../../cli/parse.js';
-import type { HeartbeatChange, HeartbeatRecord } from '../../core/backend/port.js';
+import type { HeartbeatChange, HeartbeatRecord } from '../../core/backend/port/guest.js';
 import { vmName, withNearNames } from '../vm-name.js';
 import { refusedValue } from '../vm-records.js';
 import { heartbeatManagement } from './records.js';

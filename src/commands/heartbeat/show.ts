@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { CodeError, exitStatus } from '../../cli/errors.js';
 import { flag } from '../../cli/flags.js';
-import type { HeartbeatRecord } from '../../core/backend/port.js';
+import type { HeartbeatRecord } from '../../core/backend/port/guest.js';
 import { chooseRecords, showRecords, VM_ARGS } from '../vm-records.js';
 import { heartbeatColumns, heartbeatManagement } from './records.js';
 

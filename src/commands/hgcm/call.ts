@@ -6,7 +6,7 @@ import { formatDuration } from '../../cli/parse.js';
 import { escapeControls } from '../../cli/view/escape.js';
 import { HGCM_SERVICES } from '../../core/abi/hgcm.js';
 import { vboxStatusName } from '../../core/abi/vbox-err.js';
-import type { DeviceNode } from '../../core/backend/port.js';
+import type { DeviceNode } from '../../core/backend/port/node.js';
 import { explain } from '../../core/client/explain.js';
 import {
   type HgcmAnswer,

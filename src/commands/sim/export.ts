@@ -2,7 +2,8 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { flag, optionalArg, options } from '../../cli/flags.js';
-import type { ExportKind, ExportRecord, Management } from '../../core/backend/port.js';
+import type { ExportKind, ExportRecord } from '../../core/backend/port/vm.js';
+import type { Management } from '../../core/backend/port.js';
 import { requireManagement } from '../../core/client/management.js';
 import { vmName, withNearNames } from '../vm-name.js';
 import { simulatedHost } from './host.js';

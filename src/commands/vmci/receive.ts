@@ -4,7 +4,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { optionalArg, optionOr } from '../../cli/flags.js';
 import { parseInteger } from '../../cli/parse.js';
 import { handleText, VMCI_INVALID_ID } from '../../core/abi/vmci.js';
-import type { VmciDatagram } from '../../core/backend/port.js';
+import type { VmciDatagram } from '../../core/backend/port/vmci.js';
 import { endOf, tellListening } from './end.js';
 import { datagramJson } from './view.js';
 import { END_FLAGS, resourceId } from './words.js';

@@ -1,6 +1,6 @@
 /** How datagrams are shown. */
 import { handleText, isInvalidHandle } from '../../core/abi/vmci.js';
-import type { VmciDatagram } from '../../core/backend/port.js';
+import type { VmciDatagram } from '../../core/backend/port/vmci.js';
 
 /** The payload in base64, and as text where it is such. A datagram that can't be answered has no source. */
 export function datagramJson({ dst, src, payload }: VmciDatagram): Record<string, unknown> {

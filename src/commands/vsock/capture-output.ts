@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { renderJson } from '../../cli/view/json.js';
 import { encodeRecords, pcapFileHeader } from '../../core/abi/pcap.js';
-import type { TappedPacket } from '../../core/backend/port.js';
+import type { TappedPacket } from '../../core/backend/port/vsock.js';
 import { packetText, readPacket } from '../../core/client/captured-packet.js';
 
 export interface CaptureOutput {

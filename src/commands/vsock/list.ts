@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { CodeError } from '../../cli/errors.js';
 import { flag } from '../../cli/flags.js';
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from '../../core/abi/vm-sockets.js';
-import type { SocketRecord, VsockAddress } from '../../core/backend/port.js';
+import type { SocketRecord, VsockAddress } from '../../core/backend/port/vsock.js';
 
 export default class VsockList extends VmmctlCommand<typeof VsockList> {
   static override summary = 'show vsock sockets';

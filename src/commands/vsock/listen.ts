@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { arg, flag, option, optionOr } from '../../cli/flags.js';
 import { parseInteger } from '../../cli/parse.js';
-import type { VsockSocket } from '../../core/backend/port.js';
+import type { VsockSocket } from '../../core/backend/port/vsock.js';
 import { listenVsock, resolveCid } from '../../core/client/vsock.js';
 import { stdioEnd, vsockEnd } from '../../core/relay/end.js';
 import { relay } from '../../core/relay/relay.js';

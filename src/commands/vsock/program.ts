@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { CodeError, STATUS, StatusError } from '../../cli/errors.js';
 import { signalStatus } from '../../cli/interrupts.js';
-import type { VsockSocket } from '../../core/backend/port.js';
+import type { VsockSocket } from '../../core/backend/port/vsock.js';
 import { childEnd, vsockEnd } from '../../core/relay/end.js';
 import { relay } from '../../core/relay/relay.js';
 

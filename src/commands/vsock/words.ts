@@ -3,7 +3,7 @@ import { UsageError } from '../../cli/errors.js';
 import { SystemError } from '../../core/abi/errno.js';
 import { VIRTIO_VSOCK_MAX_PKT_BUF_SIZE } from '../../core/abi/virtio-vsock.js';
 import { VMADDR_CID_ANY, VMADDR_PORT_ANY } from '../../core/abi/vm-sockets.js';
-import type { SocketType } from '../../core/backend/port.js';
+import type { SocketType } from '../../core/backend/port/vsock.js';
 import { nameProblem } from '../../core/client/names.js';
 import { parsePort } from '../../core/client/vsock.js';
 import { type Endpoint, parseEndpoint } from '../../core/relay/endpoint.js';

@@ -1,7 +1,8 @@
 /** The balloon of the guest that we are in, whoever brought it: VirtualBox's device, or virtio's. */
 import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { VMMDEV_MEMORY_BALLOON_CHUNK_SIZE } from '../abi/vmmdev-memory.js';
-import type { BalloonRecord, GuestStatistics, Machine } from '../backend/port.js';
+import type { BalloonRecord, GuestStatistics } from '../backend/port/guest.js';
+import type { Machine } from '../backend/port.js';
 import { guestBalloon, guestMemory } from './balloon.js';
 import { isOneOf } from './explain.js';
 import { checkBalloon, openVboxGuest } from './vboxguest.js';

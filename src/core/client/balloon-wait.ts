@@ -1,6 +1,6 @@
 /** Waits until a guest has made its balloon as large as its host wants it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BalloonRecord } from '../backend/port.js';
+import type { BalloonRecord } from '../backend/port/guest.js';
 
 /** How often the balloon is looked at, milliseconds. */
 const POLL_MS = 50;

@@ -1,5 +1,7 @@
 /** What a machine has of bhyve's nodes and variables, without making a VM. */
-import type { DeviceNode, Machine } from '../backend/port.js';
+
+import type { DeviceNode } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 import { isOneOf } from './explain.js';
 import { answersAsIllumos, illumosError } from './illumos.js';
 import { type Answer, type Fact, nodeProbe, type Probe } from './probe.js';

@@ -21,7 +21,7 @@ import {
   AF_VSOCK_TRANSPORT_VIRTIO,
   af_vsockmon_hdr,
 } from '../abi/vsockmon.js';
-import type { TappedPacket, VsockAddress } from '../backend/port.js';
+import type { TappedPacket, VsockAddress } from '../backend/port/vsock.js';
 
 /** What `vsock capture --json` prints of a packet. What the transport does not tell is null. */
 export interface CapturedPacket {

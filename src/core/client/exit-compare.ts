@@ -1,5 +1,5 @@
 /** What the same program shows under two forms of VM_RUN. */
-import type { DeviceNode } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
 import type { Exit, ExitRecord, ExitValue } from './exits.js';
 import { type AbiName, RUN_ABIS, type RunOptions } from './run-abi.js';
 import { activateVcpu, exitsOf, isLast } from './vcpu.js';

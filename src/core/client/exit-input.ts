@@ -1,7 +1,8 @@
 /** Answers to a guest that reads: what bhyve(8) and other programs that run vCPUs emulate. */
 import { VMM_IOCTLS, vm_register } from '../abi/vmm.js';
 import { vm_reg_name } from '../abi/vmm-machine.js';
-import type { CallOptions, DeviceNode, KvmExit } from '../backend/port.js';
+import type { KvmExit } from '../backend/port/kvm.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import type { Exit } from './exits.js';
 import { decodeKvmExit } from './kvm-exits.js';
 

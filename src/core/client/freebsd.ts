@@ -1,5 +1,7 @@
 /** Who a FreeBSD host is, by its sysctls. */
-import type { HostVersion, Machine } from '../backend/port.js';
+
+import type { HostVersion } from '../backend/port/vm.js';
+import type { Machine } from '../backend/port.js';
 import { isOneOf } from './explain.js';
 
 /** Shown as features, with their values; those that a kernel lacks are left out. */

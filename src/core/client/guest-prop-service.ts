@@ -6,12 +6,8 @@ import {
   GUEST_PROP_MAX_VALUE_LEN,
 } from '../abi/guest-prop.js';
 import { VBOX_STATUS } from '../abi/vbox-err.js';
-import type {
-  CallOptions,
-  DeviceNode,
-  GuestProperty,
-  GuestPropertyChange,
-} from '../backend/port.js';
+import type { GuestProperty, GuestPropertyChange } from '../backend/port/guest.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import type { GuestProperties } from './guest-properties.js';
 import { type HgcmParameter, hgcmCall, hgcmConnect } from './hgcm.js';
 import { type StatusWords, vboxError } from './vbox-error.js';

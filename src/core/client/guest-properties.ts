@@ -1,11 +1,8 @@
 /** Guest properties, as both sides of a VM read and write them: one interface, and two ways to have it. */
 import { GUEST_PROP_MAX_NAME_LEN } from '../abi/guest-prop.js';
-import type {
-  CallOptions,
-  GuestProperty,
-  GuestPropertyChange,
-  Management,
-} from '../backend/port.js';
+import type { GuestProperty, GuestPropertyChange } from '../backend/port/guest.js';
+import type { CallOptions } from '../backend/port/node.js';
+import type { Management } from '../backend/port.js';
 import { explain } from './explain.js';
 
 export interface GuestProperties {

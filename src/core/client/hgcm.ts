@@ -17,7 +17,7 @@ import {
   vbg_ioctl_hgcm_connect_out,
   vbg_ioctl_hgcm_disconnect_in,
 } from '../abi/vboxguest.js';
-import type { CallOptions, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import { vboxCall, vboxCallOk } from './vbox-call.js';
 import { type StatusWords, vboxError } from './vbox-error.js';
 

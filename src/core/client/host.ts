@@ -1,6 +1,7 @@
 /** Who the host is, and which of a machine's nodes answer. */
 import { SystemError } from '../abi/errno.js';
-import type { Backend, HostVersion, Machine, MachineName } from '../backend/port.js';
+import type { HostVersion } from '../backend/port/vm.js';
+import type { Backend, Machine, MachineName } from '../backend/port.js';
 import { BALLOON_PROBES } from './balloon.js';
 import { BHYVE_PROBES } from './bhyve.js';
 import { CUSE_PROBES } from './cuse.js';

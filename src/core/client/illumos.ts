@@ -1,7 +1,7 @@
 /** illumos has bhyve and /dev/vmmctl too, with ioctls and structs of its own. They are refused by name. */
 import { SystemError } from '../abi/errno.js';
 import { VMM_INTERFACE_VERSION } from '../abi/vmm-illumos.js';
-import type { DeviceNode } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
 
 /** What process.platform says there. */
 const ILLUMOS = 'sunos';

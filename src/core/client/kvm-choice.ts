@@ -1,5 +1,7 @@
 /** Whose VMs a backend has: bhyve's where vmm(4) is, else KVM's where that is. */
-import type { Backend, KvmHosts } from '../backend/port.js';
+
+import type { KvmHosts } from '../backend/port/kvm.js';
+import type { Backend } from '../backend/port.js';
 import { codeOf } from './explain.js';
 import { requireVmm } from './vmm-control.js';
 

@@ -19,7 +19,7 @@ import {
   kvm_run_tpr_access,
   kvmExitName,
 } from '../abi/kvm-run.js';
-import type { KvmExit } from '../backend/port.js';
+import type { KvmExit } from '../backend/port/kvm.js';
 import type { Exit, ExitValue } from './exits.js';
 
 type Fields = Readonly<Record<string, ExitValue>>;

@@ -1,6 +1,9 @@
 /** The life of VMs of KVM, as commands have it. */
 import { SystemError } from '../abi/errno.js';
-import type { Backend, CallOptions, KvmHosts, VmDetails } from '../backend/port.js';
+import type { KvmHosts } from '../backend/port/kvm.js';
+import type { CallOptions } from '../backend/port/node.js';
+import type { VmDetails } from '../backend/port/vm.js';
+import type { Backend } from '../backend/port.js';
 import { explain } from './explain.js';
 import { kvmCapabilities } from './kvm.js';
 import type { CreatedVm, CreateRequest } from './vm.js';

@@ -8,7 +8,7 @@ import {
   KVM_GET_API_VERSION,
   KVM_GET_VCPU_MMAP_SIZE,
 } from '../abi/kvm.js';
-import type { DeviceNode } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
 import { type Answer, nodeProbe, type Probe } from './probe.js';
 
 export const KVM_PROBES: readonly Probe[] = [nodeProbe('kvm', '/dev/kvm', askKvm)];

@@ -2,7 +2,9 @@
  * Who the host is, by what Linux shows of it. A guest asks for the hypervisor below it; what runs on no hypervisor
  * is a host itself, and answers with its kernel.
  */
-import type { HostVersion, Machine } from '../backend/port.js';
+
+import type { HostVersion } from '../backend/port/vm.js';
+import type { Machine } from '../backend/port.js';
 import { readText } from './probe.js';
 import { virtualBoxHost } from './vboxguest.js';
 

@@ -3,7 +3,8 @@
  * tells whether this very VM is still there; a name may have gone to another one.
  */
 import { SystemError } from '../abi/errno.js';
-import type { CallOptions, DeviceNode, Machine } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 import { codeOf } from './explain.js';
 import type { VmControl } from './vmm-control.js';
 import { isAlive, openVm } from './vmm-nodes.js';

@@ -1,6 +1,7 @@
 /** The node of a VM by the name under which it is listed. */
 import { SystemError } from '../abi/errno.js';
-import type { Backend, CallOptions, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { Backend } from '../backend/port.js';
 import { isOneOf } from './explain.js';
 import { ownName } from './vm-destroy.js';
 import { requireVmm } from './vmm-control.js';

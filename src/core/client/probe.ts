@@ -3,7 +3,8 @@
  * being made; none of them changes what it asks.
  */
 import { type ErrorCode, SystemError } from '../abi/errno.js';
-import type { DeviceNode, Machine, OpenOptions } from '../backend/port.js';
+import type { DeviceNode, OpenOptions } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 
 /** What answers together, in the order in which it is shown. */
 export const PROBED_SYSTEMS = [

@@ -7,7 +7,7 @@ import {
   vm_exit_ipi_13,
   vm_exit_ipi_grown,
 } from '../abi/vmm-exit.js';
-import type { CallOptions, DeviceNode, Pointer } from '../backend/port.js';
+import type { CallOptions, DeviceNode, Pointer } from '../backend/port/node.js';
 import { cpusOf, decodeExit } from './exit-decode.js';
 import type { Exit } from './exits.js';
 import { codeOf } from './explain.js';

@@ -5,7 +5,7 @@ import {
   VBG_IOCTL_HDR_VERSION,
   vbg_ioctl_hdr,
 } from '../abi/vboxguest.js';
-import type { DeviceNode, IoctlOptions } from '../backend/port.js';
+import type { DeviceNode, IoctlOptions } from '../backend/port/node.js';
 import { vboxError } from './vbox-error.js';
 
 export interface VboxCall {

@@ -13,7 +13,9 @@ import {
   vbg_ioctl_hdr,
 } from '../abi/vboxguest.js';
 import { VMMDEV_HVF } from '../abi/vmmdev.js';
-import type { DeviceNode, HostVersion, Machine } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
+import type { HostVersion } from '../backend/port/vm.js';
+import type { Machine } from '../backend/port.js';
 import { isOneOf } from './explain.js';
 import { type Answer, listNames, nodeProbe, type Probe, readText } from './probe.js';
 import { type VboxAnswer, vboxCall, vboxCallOk } from './vbox-call.js';

@@ -9,7 +9,8 @@ import {
   vm_activate_cpu,
   vm_cpuset,
 } from '../abi/vmm.js';
-import type { CallOptions, CpuSets, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { CpuSets } from '../backend/port/vm.js';
 import { cpusOf } from './exit-decode.js';
 import type { Exit, ExitRecord } from './exits.js';
 import { codeOf } from './explain.js';

@@ -9,7 +9,8 @@ import {
 } from '../abi/vhost.js';
 import { featureNames, VIRTIO_FEATURES } from '../abi/virtio.js';
 import { VIRTIO_VSOCK_F_SEQPACKET } from '../abi/virtio-vsock.js';
-import type { DeviceNode, Machine } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 import { type Answer, nodeProbe, type Probe } from './probe.js';
 
 const PATH = '/dev/vhost-vsock';

@@ -1,6 +1,7 @@
 /** The end of VMs, by name. What the kernel's EINVAL means is found out and said. */
 import { SystemError } from '../abi/errno.js';
-import type { Backend, CallOptions } from '../backend/port.js';
+import type { CallOptions } from '../backend/port/node.js';
+import type { Backend } from '../backend/port.js';
 import { codeOf } from './explain.js';
 import { kvmOf } from './kvm-choice.js';
 import { destroyKvmVms } from './kvm-vm.js';

@@ -9,7 +9,8 @@ import {
   vm_suspend,
 } from '../abi/vmm.js';
 import { vm_suspend_how } from '../abi/vmm-machine.js';
-import type { Backend, CallOptions, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { Backend } from '../backend/port.js';
 import { codeOf } from './explain.js';
 import { withVm } from './open-vm.js';
 import { newestAbi } from './run-abi.js';

@@ -6,14 +6,10 @@
 import { SystemError } from '../abi/errno.js';
 import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
 import { VMMCTL_CREATE_DESTROY_ON_CLOSE } from '../abi/vmmctl.js';
-import type {
-  Backend,
-  CallOptions,
-  DeviceNode,
-  VmDetails,
-  VmRecord,
-  VsockTransport,
-} from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { VmDetails, VmRecord } from '../backend/port/vm.js';
+import type { VsockTransport } from '../backend/port/vsock.js';
+import type { Backend } from '../backend/port.js';
 import { codeOf, explain, type Words } from './explain.js';
 import { kvmOf } from './kvm-choice.js';
 import { createKvmVm, inspectKvmVm } from './kvm-vm.js';

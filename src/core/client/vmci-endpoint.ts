@@ -3,7 +3,8 @@
  * with a context of its own on /dev/vmci (vmci-node.ts).
  */
 import { handleText, type VmciHandleValue } from '../abi/vmci.js';
-import type { CallOptions, VmciDatagram } from '../backend/port.js';
+import type { CallOptions } from '../backend/port/node.js';
+import type { VmciDatagram } from '../backend/port/vmci.js';
 import type { VmciWords } from './vmci-error.js';
 import type { VmciEvent } from './vmci-event.js';
 

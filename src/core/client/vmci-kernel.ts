@@ -1,7 +1,7 @@
 /** An end of VMCI in a machine's kernel. */
 import { SystemError } from '../abi/errno.js';
 import { VMCI_INVALID_ID, type VmciHandleValue } from '../abi/vmci.js';
-import type { VmciKernel } from '../backend/port.js';
+import type { VmciKernel } from '../backend/port/vmci.js';
 import {
   taken,
   toWords,

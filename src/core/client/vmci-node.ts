@@ -35,7 +35,9 @@ import {
   vmci_datagram_snd_rcv_info,
   vmci_dbell_notify_resource_info,
 } from '../abi/vmci-ioctls.js';
-import type { CallOptions, DeviceNode, Machine, VmciDatagram } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { VmciDatagram } from '../backend/port/vmci.js';
+import type { Machine } from '../backend/port.js';
 import { openContext } from './vmci.js';
 import {
   taken,

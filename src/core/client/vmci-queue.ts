@@ -4,13 +4,13 @@ import { handleText, VMCI_HOST_CONTEXT_ID, VMCI_INVALID_ID } from '../abi/vmci.j
 import { VMCI_RESULT } from '../abi/vmci-errors.js';
 import type { QueueEnds } from '../abi/vmci-queue.js';
 import { VMCI_QPFLAG_ATTACH_ONLY, VMCI_QPFLAG_LOCAL } from '../abi/vmci-queue-pair.js';
+import type { CallOptions } from '../backend/port/node.js';
 import type {
-  CallOptions,
   VmciHandle,
   VmciKernel,
   VmciQueuePair,
   VmciQueuePairRecord,
-} from '../backend/port.js';
+} from '../backend/port/vmci.js';
 import { checkVmci, VmciResultError, type VmciWords, vmciError } from './vmci-error.js';
 
 /** What is moved at once, bytes: after that the other end may go on with it. */

@@ -8,7 +8,8 @@ import {
   VMCI_VERSION_SHIFT_WIDTH,
 } from '../abi/vmci.js';
 import { IOCTL_VMCI_INIT_CONTEXT, IOCTL_VMCI_VERSION2, vmci_init_blk } from '../abi/vmci-ioctls.js';
-import type { DeviceNode, Machine } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 import { isOneOf } from './explain.js';
 import { type Answer, nodeProbe, type Probe } from './probe.js';
 

@@ -11,7 +11,8 @@ import {
   vmmctl_vm_create,
   vmmctl_vm_destroy,
 } from '../abi/vmmctl.js';
-import type { CallOptions, DeviceNode, Machine } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { Machine } from '../backend/port.js';
 import { codeOf, explain, isOneOf } from './explain.js';
 import { answersAsIllumos, illumosError } from './illumos.js';
 

@@ -17,7 +17,8 @@ import {
   vm_memseg_fbsd12,
 } from '../abi/vmm.js';
 import { decodeName } from '../abi/vmmctl.js';
-import type { CallOptions, DeviceNode, MemoryMapping } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { MemoryMapping } from '../backend/port/vm.js';
 import { codeOf, explain } from './explain.js';
 
 const GIB = 2n ** 30n;

@@ -6,15 +6,9 @@
 import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { VMM_IOCTLS, vm_cpu_topology } from '../abi/vmm.js';
 import { encodeName, VM_MAX_NAMELEN } from '../abi/vmmctl.js';
-import type {
-  CallOptions,
-  CpuSets,
-  DeviceNode,
-  Machine,
-  VmDetails,
-  VmRecord,
-  VmTopology,
-} from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
+import type { CpuSets, VmDetails, VmRecord, VmTopology } from '../backend/port/vm.js';
+import type { Machine } from '../backend/port.js';
 import { codeOf, isOneOf } from './explain.js';
 import { PAUSED, readCpuSets } from './vcpu.js';
 import { requireVmm } from './vmm-control.js';

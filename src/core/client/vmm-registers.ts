@@ -10,7 +10,7 @@ import {
 } from '../abi/vmm.js';
 import { vm_reg_name, x2apic_state } from '../abi/vmm-machine.js';
 import { CAPABILITY_NAMES, REGISTER_NAMES } from '../abi/vmm-names.js';
-import type { CallOptions, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import { codeOf } from './explain.js';
 
 /** What `inspect --vcpu` adds to a VM. */

@@ -9,7 +9,8 @@ import {
   vm_stats_13,
 } from '../abi/vmm.js';
 import { decodeName } from '../abi/vmmctl.js';
-import type { CallOptions, DeviceNode, KvmHosts } from '../backend/port.js';
+import type { KvmHosts } from '../backend/port/kvm.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import { codeOf } from './explain.js';
 import { readCpuSet } from './vcpu.js';
 

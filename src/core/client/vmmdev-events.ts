@@ -10,7 +10,7 @@ import {
   vbg_ioctl_wait_for_events_out,
 } from '../abi/vboxguest.js';
 import { VMMDEV_EVENT, VMMDEV_EVENT_VALID_EVENT_MASK } from '../abi/vmmdev.js';
-import type { CallOptions, DeviceNode } from '../backend/port.js';
+import type { CallOptions, DeviceNode } from '../backend/port/node.js';
 import { vboxCallOk } from './vbox-call.js';
 
 const FOR_EVER = 0xffffffff;

@@ -2,7 +2,9 @@
 import { type ErrorCode, SystemError } from '../abi/errno.js';
 import { fromBytes, u32 } from '../abi/layout.js';
 import { IOCTL_VM_SOCKETS_GET_LOCAL_CID, VMADDR_CID_ANY } from '../abi/vm-sockets.js';
-import type { DeviceNode, Machine, SocketType } from '../backend/port.js';
+import type { DeviceNode } from '../backend/port/node.js';
+import type { SocketType } from '../backend/port/vsock.js';
+import type { Machine } from '../backend/port.js';
 import { type Answer, listNames, nodeProbe, type Probe, readText } from './probe.js';
 
 /** The kernel's modules that carry packets, and whom one reaches by each. Linux, net/vmw_vsock and drivers/vhost. */

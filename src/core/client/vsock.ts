@@ -7,14 +7,9 @@ import {
   VMADDR_PORT_ANY,
   VSOCK_DEFAULT_CONNECT_TIMEOUT_MS,
 } from '../abi/vm-sockets.js';
-import type {
-  Backend,
-  CallOptions,
-  Machine,
-  SocketType,
-  VsockAddress,
-  VsockSocket,
-} from '../backend/port.js';
+import type { CallOptions } from '../backend/port/node.js';
+import type { SocketType, VsockAddress, VsockSocket } from '../backend/port/vsock.js';
+import type { Backend, Machine } from '../backend/port.js';
 
 /** The pause between two attempts of `retry`, milliseconds. */
 const RETRY_PAUSE_MS = 100;

@@ -1,6 +1,6 @@
 /** Requests about a VM's guest: its balloon, heartbeat, events, properties and faults, as the host has them. */
 import { SystemError } from '../abi/errno.js';
-import type { GuestProperty, GuestPropertyChange } from '../backend/port.js';
+import type { GuestProperty, GuestPropertyChange } from '../backend/port/guest.js';
 import type { Domain } from '../simulator/domain.js';
 import type { RealBalloon } from '../simulator/real-guest.js';
 import type { GuestPropertyChange as PropertyChange } from '../simulator/vbox/services/property-store.js';

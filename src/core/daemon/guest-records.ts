@@ -4,7 +4,7 @@ import type {
   GuestProperty,
   GuestStatistics,
   HeartbeatRecord,
-} from '../backend/port.js';
+} from '../backend/port/guest.js';
 import { type Domain, listedName } from '../simulator/domain.js';
 import type { Caller } from '../simulator/node.js';
 import type { MemoryReport, RealBalloon } from '../simulator/real-guest.js';

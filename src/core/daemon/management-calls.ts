@@ -1,6 +1,7 @@
 /** Requests that no device node answers: what a hypervisor offers through its management channel. */
 import { describeProtection } from '../abi/vmm.js';
-import type { MemoryMapping, SocketRecord, VmDetails, VmRecord } from '../backend/port.js';
+import type { MemoryMapping, VmDetails, VmRecord } from '../backend/port/vm.js';
+import type { SocketRecord } from '../backend/port/vsock.js';
 import { type Domain, listedName } from '../simulator/domain.js';
 import type { Caller } from '../simulator/node.js';
 import { cpuCount, memoryBytes, type Vm } from '../simulator/vmm/vm.js';

@@ -1,6 +1,6 @@
 /** What a VM does and why, as its host tells it. */
 import { suspendReason } from '../abi/vmm-names.js';
-import type { CpuSets, VmRecord } from '../backend/port.js';
+import type { CpuSets, VmRecord } from '../backend/port/vm.js';
 import type { Domain } from '../simulator/domain.js';
 import type { Vm } from '../simulator/vmm/vm.js';
 

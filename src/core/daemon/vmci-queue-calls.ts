@@ -12,7 +12,7 @@ import {
   VMCI_QPFLAG_ATTACH_ONLY,
   VMCI_QPFLAG_LOCAL,
 } from '../abi/vmci-queue-pair.js';
-import type { VmciQueuePairRecord, VmciQueueState } from '../backend/port.js';
+import type { VmciQueuePairRecord, VmciQueueState } from '../backend/port/vmci.js';
 import type {
   Handle,
   KernelApi,

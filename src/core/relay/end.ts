@@ -5,7 +5,7 @@ import { Socket as NetSocket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
-import type { VsockSocket, VsockStream } from '../backend/port.js';
+import type { VsockSocket, VsockStream } from '../backend/port/vsock.js';
 import {
   BUFFER_SIZE,
   BufferSource,

@@ -13,14 +13,9 @@ import {
   vmmctl_vm_destroy,
 } from '../../../src/core/abi/vmmctl.js';
 import type { ConnectOptions } from '../../../src/core/backend/connect.js';
-import type {
-  Backend,
-  DeviceNode,
-  IoctlResult,
-  Machine,
-  Management,
-  VmRecord,
-} from '../../../src/core/backend/port.js';
+import type { DeviceNode, IoctlResult } from '../../../src/core/backend/port/node.js';
+import type { VmRecord } from '../../../src/core/backend/port/vm.js';
+import type { Backend, Machine, Management } from '../../../src/core/backend/port.js';
 import { FakeDevices } from './fake-devices.js';
 
 export class FakeBackend implements Backend {

@@ -2,15 +2,17 @@
 import { SystemError } from '../../../src/core/abi/errno.js';
 import type {
   BalloonRecord,
-  ExportKind,
-  ExportRecord,
-  Fault,
   GuestProperty,
   GuestPropertyChange,
   HeartbeatRecord,
-  Management,
+} from '../../../src/core/backend/port/guest.js';
+import type {
+  ExportKind,
+  ExportRecord,
+  Fault,
   VmRecord,
-} from '../../../src/core/backend/port.js';
+} from '../../../src/core/backend/port/vm.js';
+import type { Management } from '../../../src/core/backend/port.js';
 
 const MIB = 2 ** 20;
 

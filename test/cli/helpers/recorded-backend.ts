@@ -1,5 +1,7 @@
 /** A backend whose only node answers recorded bytes: for commands of a guest's side. */
-import type { Backend, DeviceNode } from '../../../src/core/backend/port.js';
+
+import type { DeviceNode } from '../../../src/core/backend/port/node.js';
+import type { Backend } from '../../../src/core/backend/port.js';
 import { type RecordedCall, recordedMachine } from '../../helpers/tree-machine.js';
 
 export interface Recorded {

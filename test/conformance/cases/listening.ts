@@ -1,5 +1,5 @@
 /** Listeners: how one becomes one, and how many connections may wait for it. */
-import type { VsockSocket } from '../../../src/core/backend/port.js';
+import type { VsockSocket } from '../../../src/core/backend/port/vsock.js';
 import { type Bench, outcome, outcomes } from '../bench.js';
 import { conformanceCase } from '../case.js';
 

@@ -1,6 +1,6 @@
 /** The list of sockets, where a backend has one. */
 import { setImmediate } from 'node:timers/promises';
-import type { SocketRecord, VsockAddress } from '../../../src/core/backend/port.js';
+import type { SocketRecord, VsockAddress } from '../../../src/core/backend/port/vsock.js';
 import type { Bench } from '../bench.js';
 import { conformanceCase } from '../case.js';
 

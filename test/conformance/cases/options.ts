@@ -1,5 +1,5 @@
 /** The options of level AF_VSOCK. */
-import type { SocketOption, VsockSocket } from '../../../src/core/backend/port.js';
+import type { SocketOption, VsockSocket } from '../../../src/core/backend/port/vsock.js';
 import { type Bench, outcome } from '../bench.js';
 import { conformanceCase } from '../case.js';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { BalloonRecord } from '../../../src/core/backend/port.js';
+import type { BalloonRecord } from '../../../src/core/backend/port/guest.js';
 import {
   BALLOON_STALL_MS,
   type Patience,

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { SystemError } from '../../../src/core/abi/errno.js';
-import type { Backend, DeviceNode, Machine } from '../../../src/core/backend/port.js';
+import type { DeviceNode } from '../../../src/core/backend/port/node.js';
+import type { Backend, Machine } from '../../../src/core/backend/port.js';
 import { refuseIllumos } from '../../../src/core/client/illumos.js';
 import { createVm } from '../../../src/core/client/vm.js';
 import { destroyVms } from '../../../src/core/client/vm-destroy.js';

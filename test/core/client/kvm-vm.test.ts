@@ -2,7 +2,9 @@
 import t from 'tap';
 import { SystemError } from '../../../src/core/abi/errno.js';
 import { KVM_CAPABILITIES, KVM_CHECK_EXTENSION } from '../../../src/core/abi/kvm.js';
-import type { Backend, KvmHosts, KvmRequest, VmRecord } from '../../../src/core/backend/port.js';
+import type { KvmHosts, KvmRequest } from '../../../src/core/backend/port/kvm.js';
+import type { VmRecord } from '../../../src/core/backend/port/vm.js';
+import type { Backend } from '../../../src/core/backend/port.js';
 import { createVm, inspectVm, listVms, vmNames } from '../../../src/core/client/vm.js';
 import { destroyVms } from '../../../src/core/client/vm-destroy.js';
 import { unknownVm } from '../../../src/core/client/vmm-nodes.js';

@@ -1,7 +1,7 @@
 /** VM_RUN in its forms: the very bytes of the calls, against a node that looks at them. */
 import t from 'tap';
 import { SystemError } from '../../../src/core/abi/errno.js';
-import type { DeviceNode, IoctlOptions } from '../../../src/core/backend/port.js';
+import type { DeviceNode, IoctlOptions } from '../../../src/core/backend/port/node.js';
 import { newestAbi, RUN_ABIS } from '../../../src/core/client/run-abi.js';
 
 interface Seen {

@@ -1,6 +1,6 @@
 /** vCPUs through the nodes of the simulated kernel: run, compared, paused, reset, counted, looked at. */
 import t from 'tap';
-import type { DeviceNode } from '../../../src/core/backend/port.js';
+import type { DeviceNode } from '../../../src/core/backend/port/node.js';
 import { compareAbis } from '../../../src/core/client/exit-compare.js';
 import { answered } from '../../../src/core/client/exit-input.js';
 import type { Exit } from '../../../src/core/client/exits.js';

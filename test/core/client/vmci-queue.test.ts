@@ -9,7 +9,8 @@ import {
   queueBytes,
   queuePairBytes,
 } from '../../../src/core/abi/vmci-queue.js';
-import type { CallOptions, VmciKernel, VmciQueuePair } from '../../../src/core/backend/port.js';
+import type { CallOptions } from '../../../src/core/backend/port/node.js';
+import type { VmciKernel, VmciQueuePair } from '../../../src/core/backend/port/vmci.js';
 import {
   attachQueuePair,
   createQueuePair,

@@ -5,7 +5,8 @@
 import { readdirSync } from 'node:fs';
 import { VMADDR_CID_LOCAL } from '../../../src/core/abi/vm-sockets.js';
 import { connectBackend } from '../../../src/core/backend/connect.js';
-import type { Machine, VsockSocket } from '../../../src/core/backend/port.js';
+import type { VsockSocket } from '../../../src/core/backend/port/vsock.js';
+import type { Machine } from '../../../src/core/backend/port.js';
 import { listenVsock } from '../../../src/core/client/vsock.js';
 
 const PORT = 7000;

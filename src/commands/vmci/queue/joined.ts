@@ -3,7 +3,7 @@ import type { VmmctlCommand } from '../../../cli/command.js';
 import { CodeError } from '../../../cli/errors.js';
 import { renderJson } from '../../../cli/view/json.js';
 import { handleText } from '../../../core/abi/vmci.js';
-import type { VmciKernel } from '../../../core/backend/port.js';
+import type { VmciKernel } from '../../../core/backend/port/vmci.js';
 import type { QueueStream } from '../../../core/client/vmci-queue.js';
 import { stdioEnd } from '../../../core/relay/end.js';
 import { queueEnd } from '../../../core/relay/queue-end.js';

@@ -4,7 +4,7 @@ import { flag } from '../../../cli/flags.js';
 import { formatSize } from '../../../cli/parse.js';
 import { handleText } from '../../../core/abi/vmci.js';
 import { pairFlagNames, pairStateName } from '../../../core/abi/vmci-queue-pair.js';
-import type { VmciQueuePairRecord, VmciQueueState } from '../../../core/backend/port.js';
+import type { VmciQueuePairRecord, VmciQueueState } from '../../../core/backend/port/vmci.js';
 import { kernelOf } from './joined.js';
 
 export default class VmciQueueList extends VmmctlCommand<typeof VmciQueueList> {

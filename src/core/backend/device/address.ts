@@ -1,7 +1,7 @@
 /** Addresses and types of AF_VSOCK sockets, as system calls have them. */
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../abi/linux-socket.js';
 import { AF_VSOCK, sockaddr_vm } from '../../abi/vm-sockets.js';
-import type { SocketType, VsockAddress } from '../port.js';
+import type { SocketType, VsockAddress } from '../port/vsock.js';
 
 export const SOCK_TYPES: Readonly<Record<SocketType, number>> = {
   stream: SOCK_STREAM,

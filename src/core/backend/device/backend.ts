@@ -7,20 +7,9 @@ import { endThreads } from '../../native/blocking.js';
 import { type Libc, loadLibc } from '../../native/libc.js';
 import { Reactor } from '../../native/reactor.js';
 import type { ConnectOptions } from '../connect.js';
-import type {
-  Backend,
-  DeviceNode,
-  Machine,
-  MachineName,
-  MappedMemory,
-  NodeStatus,
-  OpenOptions,
-  SocketRecord,
-  SocketType,
-  TapBatch,
-  TapOptions,
-  VsockSocket,
-} from '../port.js';
+import type { DeviceNode, MappedMemory, NodeStatus, OpenOptions } from '../port/node.js';
+import type { SocketRecord, SocketType, TapBatch, TapOptions, VsockSocket } from '../port/vsock.js';
+import type { Backend, Machine, MachineName } from '../port.js';
 import type { SocketSystem } from './descriptor.js';
 import { dumpSockets } from './diag.js';
 import { native, systemError } from './errors.js';

@@ -2,7 +2,7 @@
 import { type ErrorDetails, SystemError } from '../../abi/errno.js';
 import type { Libc } from '../../native/libc.js';
 import type { Reactor } from '../../native/reactor.js';
-import type { CallOptions } from '../port.js';
+import type { CallOptions } from '../port/node.js';
 import { check } from './errors.js';
 
 /** The calls and events that sockets are made of. */

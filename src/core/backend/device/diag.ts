@@ -13,7 +13,7 @@ import {
 } from '../../abi/sock-diag.js';
 import { VMADDR_PORT_ANY } from '../../abi/vm-sockets.js';
 import type { Libc } from '../../native/libc.js';
-import type { SocketRecord } from '../port.js';
+import type { SocketRecord } from '../port/vsock.js';
 import { socketType } from './address.js';
 import { check, systemError } from './errors.js';
 

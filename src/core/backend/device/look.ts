@@ -3,7 +3,7 @@ import { fromBytes, i32, u64 } from '../../abi/layout.js';
 import { SO_ACCEPTCONN, SO_TYPE, SOL_SOCKET } from '../../abi/linux-socket.js';
 import { AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, sockaddr_vm } from '../../abi/vm-sockets.js';
 import type { Libc } from '../../native/libc.js';
-import type { SocketRecord } from '../port.js';
+import type { SocketRecord } from '../port/vsock.js';
 import { decodeAddress, socketType } from './address.js';
 
 /** What a socket tells of itself, whoever holds it. Undefined when it is gone. */

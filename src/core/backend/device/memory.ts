@@ -1,6 +1,6 @@
 /** Memory of this process whose addresses stand in ioctls' arguments. */
 import { SharedMemories } from '../../native/shared-memory.js';
-import type { MappedMemory } from '../port.js';
+import type { MappedMemory } from '../port/node.js';
 import { native, systemError } from './errors.js';
 
 const PAGE = 4096;

@@ -11,7 +11,7 @@ import type {
   IoctlResult,
   OpenOptions,
   Pointer,
-} from '../port.js';
+} from '../port/node.js';
 import { check, systemError } from './errors.js';
 
 /** Linux and FreeBSD have these three in common, and differ in the fourth. */

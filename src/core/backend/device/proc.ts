@@ -5,7 +5,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { SYS_pidfd_getfd, SYS_pidfd_open } from '../../abi/linux-socket.js';
 import type { Libc } from '../../native/libc.js';
-import type { SocketRecord } from '../port.js';
+import type { SocketRecord } from '../port/vsock.js';
 import { lookAt } from './look.js';
 
 /** The family of a socket, as an extended attribute of its link. Source: Linux net/socket.c. */

@@ -11,14 +11,14 @@ import {
   sockaddr_vm,
   timeval64,
 } from '../../abi/vm-sockets.js';
+import type { CallOptions } from '../port/node.js';
 import type {
-  CallOptions,
   SocketOption,
   SocketType,
   VsockAddress,
   VsockSocket,
   VsockStream,
-} from '../port.js';
+} from '../port/vsock.js';
 import { decodeAddress, encodeAddress, SOCK_TYPES } from './address.js';
 import { Descriptor, type SocketSystem } from './descriptor.js';
 import { check } from './errors.js';

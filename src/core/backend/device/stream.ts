@@ -15,7 +15,8 @@ import {
 import { timeval64 } from '../../abi/vm-sockets.js';
 import { blockingSend } from '../../native/blocking.js';
 import { EPOLLERR, EPOLLHUP, EPOLLRDHUP } from '../../native/reactor.js';
-import type { CallOptions, SocketType, VsockStream } from '../port.js';
+import type { CallOptions } from '../port/node.js';
+import type { SocketType, VsockStream } from '../port/vsock.js';
 import type { Descriptor } from './descriptor.js';
 import { systemError } from './errors.js';
 import { LONGEST_WAIT_MS, Patience } from './patience.js';

@@ -13,7 +13,7 @@ import {
 } from '../../abi/packet-socket.js';
 import { timeval64 } from '../../abi/vm-sockets.js';
 import { ARPHRD_VSOCKMON, af_vsockmon_hdr } from '../../abi/vsockmon.js';
-import type { TapBatch, TapOptions, TappedPacket } from '../port.js';
+import type { TapBatch, TapOptions, TappedPacket } from '../port/vsock.js';
 import { Descriptor, type SocketSystem } from './descriptor.js';
 import { check } from './errors.js';
 

@@ -3,23 +3,16 @@ import { SystemError } from '../../abi/errno.js';
 import { hostPaths } from '../../daemon/paths.js';
 import type { ConnectOptions } from '../connect.js';
 import type {
-  Backend,
   CallOptions,
   DeviceNode,
   IoctlOptions,
   IoctlResult,
-  Machine,
-  MachineName,
-  Management,
   MappedMemory,
   OpenOptions,
-  SocketRecord,
-  SocketType,
-  TapBatch,
-  TapOptions,
-  VmciKernel,
-  VsockSocket,
-} from '../port.js';
+} from '../port/node.js';
+import type { VmciKernel } from '../port/vmci.js';
+import type { SocketRecord, SocketType, TapBatch, TapOptions, VsockSocket } from '../port/vsock.js';
+import type { Backend, Machine, MachineName, Management } from '../port.js';
 import { type Connection, GoneError, openControl } from './connection.js';
 import { SimulatorManagement } from './management.js';
 import { simulatedMemory } from './mapped-memory.js';

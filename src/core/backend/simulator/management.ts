@@ -2,19 +2,21 @@
 import { SystemError } from '../../abi/errno.js';
 import type {
   BalloonRecord,
-  CallOptions,
-  ExportKind,
-  ExportRecord,
-  Fault,
   GuestProperty,
   GuestPropertyChange,
   HeartbeatChange,
   HeartbeatRecord,
+} from '../port/guest.js';
+import type { CallOptions } from '../port/node.js';
+import type {
+  ExportKind,
+  ExportRecord,
+  Fault,
   HostVersion,
-  Management,
   VmDetails,
   VmRecord,
-} from '../port.js';
+} from '../port/vm.js';
+import type { Management } from '../port.js';
 import type { Connection } from './connection.js';
 
 export class SimulatorManagement implements Management {

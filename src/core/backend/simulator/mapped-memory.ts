@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { codeOf, SystemError } from '../../abi/errno.js';
 import { SharedMemories, type SharedMemory } from '../../native/shared-memory.js';
-import type { MappedMemory } from '../port.js';
+import type { MappedMemory } from '../port/node.js';
 import type { Connection } from './connection.js';
 
 let loading: Promise<SharedMemories> | undefined;

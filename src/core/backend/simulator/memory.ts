@@ -1,6 +1,6 @@
 /** Memory that an ioctl's argument points to, on its way to the simulated host and back. */
 import { u64 } from '../../abi/layout.js';
-import type { Pointer } from '../port.js';
+import type { Pointer } from '../port/node.js';
 
 /** Where the first range lies in the address space that the simulated host is shown. */
 const FIRST_ADDRESS = 0x10000000;

@@ -3,14 +3,14 @@ import type { Socket as NetSocket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type ErrorCode, isErrorCode, SystemError } from '../../abi/errno.js';
 import { encodeMessage, MessageReader } from '../../daemon/messages.js';
+import type { CallOptions } from '../port/node.js';
 import type {
-  CallOptions,
   SocketOption,
   SocketType,
   VsockAddress,
   VsockSocket,
   VsockStream,
-} from '../port.js';
+} from '../port/vsock.js';
 import type { Connection } from './connection.js';
 
 const OPTIONS: Readonly<Record<SocketOption, string>> = {

@@ -1,7 +1,7 @@
 /** The packets of the simulated host: fetched from the daemon, which keeps some while we are busy. */
 import { SystemError } from '../../abi/errno.js';
 import { decodeRecords } from '../../abi/pcap.js';
-import type { TapBatch, TapOptions, TappedPacket } from '../port.js';
+import type { TapBatch, TapOptions, TappedPacket } from '../port/vsock.js';
 import type { Connection } from './connection.js';
 
 /** @param machine whose packets, as the daemon's calls name it. */

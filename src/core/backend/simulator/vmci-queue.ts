@@ -12,13 +12,8 @@ import {
   VMCI_PAGE_SIZE,
 } from '../../abi/vmci-queue.js';
 import type { SharedMemory } from '../../native/shared-memory.js';
-import type {
-  CallOptions,
-  VmciHandle,
-  VmciKernel,
-  VmciQueuePair,
-  VmciQueuePairRecord,
-} from '../port.js';
+import type { CallOptions } from '../port/node.js';
+import type { VmciHandle, VmciKernel, VmciQueuePair, VmciQueuePairRecord } from '../port/vmci.js';
 import type { Connection } from './connection.js';
 import { mapFile } from './mapped-memory.js';
 

@@ -8,14 +8,14 @@ import {
   VMCI_EVENT_QP_PEER_DETACH,
   VMCI_EVENT_QP_RESUMED,
 } from '../../abi/vmci-event.js';
+import type { CallOptions } from '../port/node.js';
 import type {
-  CallOptions,
   VmciDatagram,
   VmciHandle,
   VmciKernel,
   VmciQueuePair,
   VmciQueuePairRecord,
-} from '../port.js';
+} from '../port/vmci.js';
 import type { Answer, Connection } from './connection.js';
 import { allocQueuePair, listQueuePairs, type QueuePairWish } from './vmci-queue.js';
 

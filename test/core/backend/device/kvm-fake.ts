@@ -9,7 +9,7 @@ import { HolderConnection } from '../../../../src/core/backend/device/kvm/connec
 import { HeldVm } from '../../../../src/core/backend/device/kvm/holder.js';
 import { Session } from '../../../../src/core/backend/device/kvm/session.js';
 import type { Runnable } from '../../../../src/core/backend/device/kvm/turn.js';
-import type { KvmExit, KvmImage } from '../../../../src/core/backend/port.js';
+import type { KvmExit, KvmImage } from '../../../../src/core/backend/port/kvm.js';
 import { shortDirectory } from '../../../helpers/kvm.js';
 
 export function exitOf(reason: number, rip = 0n, data: number[] = []): KvmExit {

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { KVM_EXIT } from '../../../../src/core/abi/kvm-run.js';
 import type { Vcpu } from '../../../../src/core/backend/device/kvm/vcpu.js';
 import { KvmVm } from '../../../../src/core/backend/device/kvm/vm.js';
-import type { KvmExit } from '../../../../src/core/backend/port.js';
+import type { KvmExit } from '../../../../src/core/backend/port/kvm.js';
 import type { ExitRecord } from '../../../../src/core/client/exits.js';
 import { decodeKvmExit } from '../../../../src/core/client/kvm-exits.js';
 import { endThreads } from '../../../../src/core/native/blocking.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { connectDevice } from '../../../../src/core/backend/device/backend.js';
 import { openNode } from '../../../../src/core/backend/device/node.js';
-import type { CallOptions, DeviceNode } from '../../../../src/core/backend/port.js';
+import type { CallOptions, DeviceNode } from '../../../../src/core/backend/port/node.js';
 import { loadKoffi } from '../../../../src/core/native/koffi.js';
 import { type Libc, loadLibc } from '../../../../src/core/native/libc.js';
 

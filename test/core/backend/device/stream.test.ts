@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Descriptor, type SocketSystem } from '../../../../src/core/backend/device/descriptor.js';
 import { SocketStream } from '../../../../src/core/backend/device/stream.js';
-import type { SocketType } from '../../../../src/core/backend/port.js';
+import type { SocketType } from '../../../../src/core/backend/port/vsock.js';
 import { loadLibc } from '../../../../src/core/native/libc.js';
 import { Reactor } from '../../../../src/core/native/reactor.js';
 import { connectedPair, datagramPair, SOCK_SEQPACKET, SOCK_STREAM } from '../../../helpers/unix.js';

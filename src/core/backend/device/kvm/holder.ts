@@ -1,15 +1,8 @@
 /** A VM of KVM with all that is told of it, in the process that holds it. */
 import { SystemError } from '../../../abi/errno.js';
 import { KVM_EXIT, kvmExitName } from '../../../abi/kvm-run.js';
-import type {
-  KvmExit,
-  KvmImage,
-  KvmRequest,
-  MemoryMapping,
-  VmDetails,
-  VmRecord,
-  VmState,
-} from '../../port.js';
+import type { KvmExit, KvmImage, KvmRequest } from '../../port/kvm.js';
+import type { MemoryMapping, VmDetails, VmRecord, VmState } from '../../port/vm.js';
 import { KVM_NODE } from './system.js';
 import { type Runnable, Turn } from './turn.js';
 

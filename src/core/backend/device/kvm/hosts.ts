@@ -7,16 +7,9 @@ import { isErrorCode, SystemError } from '../../../abi/errno.js';
 import { kvmDirectory } from '../../../daemon/paths.js';
 import { errorFromWire, MAX_BINARY, parseObject } from '../../../daemon/wire.js';
 import { startOwn } from '../../own-process.js';
-import type {
-  CallOptions,
-  KvmCreated,
-  KvmExit,
-  KvmHosts,
-  KvmRequest,
-  KvmRunOptions,
-  VmDetails,
-  VmRecord,
-} from '../../port.js';
+import type { KvmCreated, KvmExit, KvmHosts, KvmRequest, KvmRunOptions } from '../../port/kvm.js';
+import type { CallOptions } from '../../port/node.js';
+import type { VmDetails, VmRecord } from '../../port/vm.js';
 import { HolderConnection } from './connection.js';
 import { nameOfSocket, removeStale, socketPath, socketPaths } from './places.js';
 import { exitFromFrame } from './protocol.js';

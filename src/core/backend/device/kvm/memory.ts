@@ -3,7 +3,8 @@ import { SystemError } from '../../../abi/errno.js';
 import { KVM_SET_USER_MEMORY_REGION, kvm_userspace_memory_region } from '../../../abi/kvm-vm.js';
 import { GuestMemory } from '../../../native/guest-memory.js';
 import type { Libc } from '../../../native/libc.js';
-import type { KvmImage, MemoryMapping } from '../../port.js';
+import type { KvmImage } from '../../port/kvm.js';
+import type { MemoryMapping } from '../../port/vm.js';
 import { check } from '../errors.js';
 import { KVM_CALL } from './system.js';
 

@@ -6,7 +6,7 @@
 import { SystemError } from '../../../abi/errno.js';
 import { kvm_run } from '../../../abi/kvm-run.js';
 import { errorFromWire, type Frame } from '../../../daemon/wire.js';
-import type { KvmExit, KvmRequest } from '../../port.js';
+import type { KvmExit, KvmRequest } from '../../port/kvm.js';
 
 const PROTOCOL = 1;
 

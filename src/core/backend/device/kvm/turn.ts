@@ -1,6 +1,6 @@
 /** A client's turn at a vCPU: nobody else runs it meanwhile. */
 import { SystemError } from '../../../abi/errno.js';
-import type { KvmExit } from '../../port.js';
+import type { KvmExit } from '../../port/kvm.js';
 
 /** What a turn needs of a vCPU. */
 export interface Runnable {

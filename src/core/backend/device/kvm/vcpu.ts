@@ -21,7 +21,7 @@ import {
 } from '../../../abi/kvm-vm.js';
 import { blockingIoctl } from '../../../native/blocking.js';
 import type { Libc } from '../../../native/libc.js';
-import type { KvmExit } from '../../port.js';
+import type { KvmExit } from '../../port/kvm.js';
 import { check } from '../errors.js';
 import { KVM_CALL } from './system.js';
 import type { Runnable } from './turn.js';

@@ -12,7 +12,8 @@ import {
 } from '../../../abi/kvm-vm.js';
 import type { GuestMemory } from '../../../native/guest-memory.js';
 import type { Libc } from '../../../native/libc.js';
-import type { KvmImage, MemoryMapping } from '../../port.js';
+import type { KvmImage } from '../../port/kvm.js';
+import type { MemoryMapping } from '../../port/vm.js';
 import { check } from '../errors.js';
 import type { Machine } from './holder.js';
 import { loadImage, mapMemory, placeMemory } from './memory.js';
