@@ -27,6 +27,7 @@ const { commands, globalFlags, statuses } = await readProgram();
 checkLint();
 checkPackage();
 for (const page of pages) checkPage(page);
+for (const page of pages) checkDisplays(page);
 for (const [id, command] of Object.entries(commands)) checkCommand(id, command);
 for (const page of pages) checkFlags(page);
 checkStatuses();
@@ -97,6 +98,22 @@ function checkLint() {
   problems.push(
     ...findings.filter((line) => !/referenced manual not found: Xr (?!vmmctl)/.test(line)),
   );
+}
+
+/** Lines to be typed are shown as they are written: mdoc takes brackets and dots that stand alone for punctuation. */
+function checkDisplays({ file, lines }) {
+  const args = ['-T', 'ascii', '-O', 'width=400', file];
+  const { error, stdout } = spawnSync('mandoc', args, { cwd: directory, encoding: 'utf8' });
+  // checkLint tells.
+  if (error) return;
+  // Bold is printed as a letter, a backspace and the letter.
+  const shown = stdout.split(/.\u0008/).join('');
+  lines.forEach((line, i) => {
+    if (!line.startsWith('.Dl ')) return;
+    const plain = line.slice(4).replaceAll('\\(dq', '"').replaceAll('\\-', '-');
+    const text = plain.replaceAll('\\&', '').replaceAll('\\e', '\\');
+    if (!shown.includes(` ${text}\n`)) problems.push(`${file}:${i + 1}: is not shown as: ${text}`);
+  });
 }
 
 /** npm installs what package.json lists. */

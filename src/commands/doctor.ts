@@ -17,8 +17,8 @@ import { ownChecks } from './own-checks.js';
 /** What `--strict` ends with. */
 const NOT_USABLE = 7;
 
-/** What connecting says where there is no machine to ask: no system calls, or a simulated host that doesn't run. */
-const NO_MACHINE = ['EOPNOTSUPP', 'ENXIO'];
+/** What connecting says where there is no machine to ask: no system calls can be made, or a simulated host doesn't run. */
+const NO_MACHINE = { device: 'EOPNOTSUPP', simulated: 'ENXIO' } as const;
 
 export default class Doctor extends VmmctlCommand<typeof Doctor> {
   static override summary = 'show what this machine offers, and how to get what is missing';
@@ -73,7 +73,8 @@ export default class Doctor extends VmmctlCommand<typeof Doctor> {
     try {
       await this.backend();
     } catch (error) {
-      const expected = error instanceof SystemError && NO_MACHINE.includes(error.code);
+      const kind = this.backendUri === 'device' ? 'device' : 'simulated';
+      const expected = error instanceof SystemError && error.code === NO_MACHINE[kind];
       const asked = name !== 'host' || this.flags.as !== undefined || this.flags.jail !== undefined;
       if (!expected || asked) throw error;
       return undefined;

@@ -57,9 +57,9 @@ export default class Inspect extends VmmctlCommand<typeof Inspect> {
         this.fail(await withNearNames(error, backend, name));
       }
     }
-    if (this.flags.json && this.status !== 0) return;
-    if (this.flags.json) this.json(found);
-    else if (!this.io.isTty.stdout) this.json(found, true);
+    const isPage = !this.flags.json && this.io.isTty.stdout;
+    if (!isPage && this.status !== 0) return;
+    if (!isPage) this.json(found, !this.flags.json);
     else for (const vm of found) this.out(await this.#page(vm));
   }
 

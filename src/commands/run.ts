@@ -1,5 +1,6 @@
 /** `vmmctl run`: drives a vCPU, and shows why it comes back. */
 import { VmmctlCommand } from '../cli/command.js';
+import { UsageError } from '../cli/errors.js';
 import { arg, flag, option, optionOr, options } from '../cli/flags.js';
 import { parseInteger } from '../cli/parse.js';
 import { SystemError } from '../core/abi/errno.js';
@@ -16,7 +17,7 @@ import { withVm } from '../core/client/open-vm.js';
 import { KERNEL_CPUSET_SIZE, newestAbi, RUN_ABIS } from '../core/client/run-abi.js';
 import { activateVcpu, BHYVE_STATUS, exitsOf } from '../core/client/vcpu.js';
 import { resetNode } from '../core/client/vm-power.js';
-import { comparisonJson, comparisonText } from './run/compare-view.js';
+import { comparisonJson, comparisonText, differenceLines } from './run/compare-view.js';
 import { printExits } from './run/exit-output.js';
 import { readBounded } from './run/files.js';
 import { abiName, abiPair, inputsOf, parseAddress, parseInput } from './run/words.js';
@@ -31,6 +32,9 @@ const MOST_PROGRAM = 65536;
 const MOST_IMAGE = 2 ** 20;
 /** Exits of each run that is compared, where nothing else is said: they are kept. */
 const MOST_COMPARED = 1000;
+const DEFAULT_AT = 0x1000;
+/** What a run of KVM's vCPUs has no use for. */
+const NOT_FOR_KVM = ['program', 'abi', 'compare', 'reset', 'cpuset-size'] as const;
 
 export default class Run extends VmmctlCommand<typeof Run> {
   static override summary = 'run a vCPU and show its exits';
@@ -67,8 +71,8 @@ export default class Run extends VmmctlCommand<typeof Run> {
       exclusive: ['image'],
     }),
     image: option({ summary: 'a flat image of real mode, for KVM', helpValue: 'FILE' }),
-    at: optionOr('0x1000', {
-      summary: 'where the image is in memory, and begins',
+    at: option({
+      summary: 'where the image is in memory, and begins; 0x1000 when left out',
       helpValue: 'ADDR',
       convert: parseAddress,
     }),
@@ -99,14 +103,16 @@ export default class Run extends VmmctlCommand<typeof Run> {
     }),
     reset: flag({ summary: 'reset the VM before' }),
     raw: flag({ summary: 'show the bytes too' }),
-    'cpuset-size': optionOr(String(KERNEL_CPUSET_SIZE), {
-      summary: 'bytes for the CPUs of an IPI, in the form of 15',
+    'cpuset-size': option({
+      summary: `bytes for the CPUs of an IPI, in the form of 15; ${KERNEL_CPUSET_SIZE} when left out`,
       helpValue: 'BYTES',
       convert: parseInteger(0, 65536),
     }),
   };
 
   async run(): Promise<void> {
+    const { at, image } = this.flags;
+    if (at !== undefined && image === undefined) throw new UsageError('--at needs --image');
     const backend = await vmBackend(this);
     const { name } = this.args;
     try {
@@ -125,12 +131,15 @@ export default class Run extends VmmctlCommand<typeof Run> {
   async #runNode(backend: Backend, node: DeviceNode): Promise<void> {
     const { vcpu, compare, count, raw, abi } = this.flags;
     const load = await this.#loader(backend);
-    const shared = { cpusetSize: this.flags['cpuset-size'], ...this.#signalled };
+    const cpusetSize = this.flags['cpuset-size'] ?? KERNEL_CPUSET_SIZE;
+    const shared = { cpusetSize, ...this.#signalled };
     if (compare) {
       const most = count === 0 ? MOST_COMPARED : count;
-      const wanted = { ...shared, vcpu, count: most, prepare: load };
+      const inputs = inputsOf(this.flags.input);
+      const wanted = { ...shared, vcpu, inputs, count: most, prepare: load };
       const found = await compareAbis(node, this.args.name, compare, wanted);
       if (this.flags.json) this.json(comparisonJson(found, raw));
+      else if (this.flags.quiet) this.out(differenceLines(found));
       else this.out(comparisonText(found, raw));
       return;
     }
@@ -151,13 +160,13 @@ export default class Run extends VmmctlCommand<typeof Run> {
     const text = Buffer.from(bytes).toString();
     return async () => {
       await management.setVcpuProgram(this.args.name, vcpu, text).catch((error) => {
-        throw refusedValue(error);
+        throw refusedValue(error, ['EINVAL', 'E2BIG']);
       });
     };
   }
 
   async #runKvm(kvm: KvmHosts): Promise<void> {
-    const { vcpu, image, at } = this.flags;
+    const { vcpu, image, at = DEFAULT_AT } = this.flags;
     const bytes = image === undefined ? undefined : await readBounded(this, image, MOST_IMAGE);
     const exits = kvm.run(this.args.name, {
       vcpu,
@@ -179,7 +188,7 @@ export default class Run extends VmmctlCommand<typeof Run> {
   }
 
   async #kvm(backend: Backend): Promise<KvmHosts | undefined> {
-    const { image, program } = this.flags;
+    const { image } = this.flags;
     const kvm = await kvmOf(backend);
     if (kvm === undefined && image !== undefined) {
       throw new SystemError('EOPNOTSUPP', {
@@ -188,11 +197,13 @@ export default class Run extends VmmctlCommand<typeof Run> {
       });
     }
     if (kvm === undefined) return undefined;
-    const { abi, compare } = this.flags;
-    const other = program ? '--program' : abi ? '--abi' : compare ? '--compare' : undefined;
+    const other = NOT_FOR_KVM.find((name) => {
+      const value = this.flags[name];
+      return value !== undefined && value !== false;
+    });
     if (other === undefined) return kvm;
     throw new SystemError('EOPNOTSUPP', {
-      message: `KVM has no ${other}`,
+      message: `KVM has no --${other}`,
       hint: 'use the simulated host: --backend sim',
     });
   }

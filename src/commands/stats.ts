@@ -3,6 +3,7 @@ import { VmmctlCommand } from '../cli/command.js';
 import { arg, flag, option } from '../cli/flags.js';
 import { parseInteger } from '../cli/parse.js';
 import type { Column } from '../cli/view/table.js';
+import { SystemError } from '../core/abi/errno.js';
 import { kvmOf } from '../core/client/kvm-choice.js';
 import { withVm } from '../core/client/open-vm.js';
 import { kvmStats, readVmStats, type VcpuStats } from '../core/client/vmm-stats.js';
@@ -53,6 +54,10 @@ export default class Stats extends VmmctlCommand<typeof Stats> {
     const options = { signal: this.signal };
     try {
       const kvm = await kvmOf(backend);
+      if (kvm && vcpu !== undefined) {
+        const message = "the counters of KVM's VMs are those of all vCPUs";
+        throw new SystemError('EOPNOTSUPP', { message, hint: 'leave --vcpu out' });
+      }
       const stats = kvm
         ? [await kvmStats(kvm, name, this.io.now())]
         : await withVm(backend, name, (node) => readVmStats(node, name, vcpu, options), options);

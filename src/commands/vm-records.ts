@@ -82,7 +82,7 @@ export function watchedVms<R extends { vm: string | null }>(
 }
 
 /** What the host finds wrong with a value is wrong usage; any other error stays what it is. */
-export function refusedValue(error: unknown): unknown {
-  const refused = error instanceof SystemError && error.code === 'EINVAL';
+export function refusedValue(error: unknown, codes: readonly string[] = ['EINVAL']): unknown {
+  const refused = error instanceof SystemError && codes.includes(error.code);
   return refused ? new UsageError(error.message, error.hint) : error;
 }

@@ -73,6 +73,7 @@ t.test('commands that there are not yet are left out', async (t) => {
   t.same(needed('/dev/vboxguest', ['balloon', 'balloon:set']), ['balloon']);
   t.same(needed('/dev/vmci', ['vmci:id']), ['vmci']);
   t.same(needed('AF_VSOCK', COMMANDS), ['vsock connect']);
+  t.same(needed('/dev/kvm', ['create', 'run', 'boot']), ['create', 'run', 'boot']);
 });
 
 for (const way of WAYS) {
@@ -147,6 +148,15 @@ t.test('another machine is asked when it is named', async (t) => {
   t.match(await about('-b sim /dev/vboxguest'), { backend: 'sim' });
   const unknown = await runLine(line('doctor --in web2'), { backend });
   t.match(unknown, { status: 3, out: '', err: /web2/ });
+});
+
+t.test('a backend that there is not is no machine without anything', async (t) => {
+  const connect = async () => {
+    const { SystemError } = await import('../../src/core/abi/errno.js');
+    throw new SystemError('EOPNOTSUPP', { message: 'no such backend' });
+  };
+  const ran = await runLine(line('doctor kvm -b qmp:/x'), { connect });
+  t.match(ran, { status: 7, out: '', err: /no such backend \(EOPNOTSUPP\)/ });
 });
 
 t.test('where no system call can be made, that is what it says', async (t) => {

@@ -73,7 +73,8 @@ for (const way of WAYS) {
       'run web1 --compare 13,16',
       'run web1 --program a --image b',
       'run web1 --at x',
-      'run web1 --at 0x20000000000001',
+      'run web1 --image a --at 0x100000',
+      'run web1 --at 0x1000',
       'run web1 --input 0x60',
       'run web1 --input =1',
       'run web1 --input 0x60=0x10000000000000000',
@@ -161,6 +162,11 @@ t.test('--compare shows what differs', async (t) => {
   t.match(document, { abis: ['15', '13'], differences: [{ exit: 2, field: 'cpus' }] });
   t.same(document.differences[0].values, { '15': [0, 63, 256], '13': [0, 63] });
   t.match(document.exits['13'], [{ exit: 'INOUT' }, { exit: 'IPI' }]);
+  const quiet = await run(`run web1 --program ${HELLO} --compare 13,15 --quiet`);
+  t.equal(quiet.out, '2 13: cpus 0,63; 15: cpus 0,63,256 (dropped by 13: 256, above 255)\n');
+  const reads = file('reads', 'in 0x60 1\nout 0x80 1');
+  const given = await run(`run web1 --program ${reads} --compare 13,15 --input 0x60=0x1e`);
+  t.match(given.out, /port=0x80 .*eax=0x1e/);
   const raw = await run(`run web1 --program ${HELLO} --compare 13,15 --raw --count 1`);
   t.equal(raw.out.match(/vm_exit, 136 bytes/g)?.length, 2);
 });
@@ -181,6 +187,11 @@ t.test('a program that makes no sense is wrong usage', async (t) => {
   t.match(await run(`run web1 --program ${bad}`), { status: 2, err: /line 2: foo.*\(EINVAL\)/ });
   const long = file('long', '#'.repeat(65537));
   t.match(await run(`run web1 --program ${long}`), { status: 2, err: /longer than 64K/ });
+  const lines = file('lines', 'pause\n'.repeat(4097));
+  t.match(await run(`run web1 --program ${lines}`), { status: 2, err: /4096 lines/ });
+  t.match(await run(`run web1 --program ${directory}`), {
+    err: new RegExp(`${directory}.*EISDIR`),
+  });
   const nowhere = join(directory, 'nowhere');
   t.match(await run(`run web1 --program ${nowhere}`), { status: 3, err: /nowhere.*\(ENOENT\)/ });
 });
@@ -273,6 +284,9 @@ t.test("KVM has no forms of VM_RUN, no programs, and no states of the host's", a
     `run web1 --program ${HELLO}`,
     'run web1 --abi 15',
     'run web1 --compare 13,15',
+    'run web1 --reset',
+    'run web1 --cpuset-size 128',
+    'stats web1 --vcpu 0',
     'poweroff web1',
     'suspend web1',
     'inspect web1 --vcpu 0 --json',

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import t from 'tap';
-import { type Host, isAlive, simulatedHost, until } from '../helpers/host.js';
+import { type Host, isAlive, openFiles, simulatedHost, until } from '../helpers/host.js';
 
 interface Status {
   running: boolean;
@@ -22,6 +22,18 @@ t.test('many starters at once end with one daemon', async (t) => {
     const log = (await host.run(['sim', 'log'])).stdout.toString();
     t.equal(log.match(/started, process/g)?.length, 1);
   }
+});
+
+t.test('it holds nothing that its first caller had open', async (t) => {
+  const host = await simulatedHost(t);
+  const { status } = await host.shell('exec 40>lock 200>lock; flock 200; vmmctl create web1').ended;
+  t.equal(status, 0);
+  t.match(await host.run(['list', '--quiet']), { stdout: Buffer.from('web1\n') });
+  t.same(
+    openFiles(await host.daemon()).filter((path) => path.endsWith('/lock')),
+    [],
+  );
+  t.match(await host.shell('flock --nonblock lock true').ended, { status: 0 });
 });
 
 t.test('start, status, stop, restart, log', async (t) => {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import { allExamples, manExamples } from '../docs/examples.js';
-import { isAlive, until } from '../helpers/host.js';
+import { isAlive, openFiles, until } from '../helpers/host.js';
 import { IMAGES, requireKvm } from '../helpers/kvm.js';
 import { exits, kvmHost, runsAs, untilState } from '../helpers/kvm-host.js';
 
@@ -106,6 +106,49 @@ t.test('a guest that loops for ever ends with --timeout, Ctrl-C, and kill -9', a
   }
   const again = await exits(host, ['a', ...runsAs('writes')]);
   t.match(again.exits, [{ exit: 'IO' }, { exit: 'IO' }, { exit: 'HLT' }], 'it is as good as new');
+});
+
+t.test('what the guest reads is given also when that exit is the last one', async (t) => {
+  if (!(await requireKvm(t))) return;
+  const { host } = await kvmHost(t);
+  await host.json(['create', 'a', '--memory', '64K']);
+  const input = ['--input', '0x60=0x5a'];
+  const first = await exits(host, ['a', ...runsAs('echoes'), ...input, '--count', '1']);
+  t.match(first.exits, [{ direction: 'IN', port: 0x60 }]);
+  const rest = await exits(host, ['a', '--input', '0x60=0x11']);
+  t.match(rest.exits, [{ direction: 'OUT', port: 0x61, data: '5a' }, { exit: 'HLT' }]);
+  await exits(host, ['a', ...runsAs('echoesDevice'), '--count', '2']);
+  const zeros = await exits(host, ['a']);
+  t.match(zeros.exits, [{ exit: 'MMIO', is_write: true, data: '00' }, { exit: 'HLT' }]);
+});
+
+t.test('the process of a VM holds nothing that its creator had open', async (t) => {
+  if (!(await requireKvm(t))) return;
+  const { host, holder } = await kvmHost(t);
+  const create = 'exec 40>lock 200>lock; vmmctl create a --memory 64K';
+  t.match(await host.shell(create).ended, { status: 0 });
+  t.same(
+    openFiles(await holder('a')).filter((path) => path.endsWith('/lock')),
+    [],
+  );
+});
+
+t.test('what KVM has no use for is refused', async (t) => {
+  if (!(await requireKvm(t))) return;
+  const { host } = await kvmHost(t);
+  await host.json(['create', 'a', '--memory', '64K']);
+  for (const words of [
+    '--reset',
+    '--cpuset-size 8',
+    '--abi 13',
+    '--compare 13,15',
+    '--program -',
+  ]) {
+    const refused = await host.run(['run', 'a', ...words.split(' ')]);
+    const flag = words.split(' ')[0];
+    t.match(refused, { status: 7, stderr: `KVM has no ${flag} (EOPNOTSUPP)` }, words);
+  }
+  t.match(await host.run(['stats', 'a', '--vcpu', '0']), { status: 7, stderr: /leave --vcpu out/ });
 });
 
 t.test('--count ends a guest that exits for ever, and the next run goes on', async (t) => {

@@ -178,3 +178,11 @@ t.test('a vCPU', async (t) => {
     t.match(await state(host, 'j/inside'), { reason: 'poweroff' });
   });
 });
+
+t.test('a program with too many lines is wrong usage', async (t) => {
+  const host = await simulatedHost(t);
+  await host.run(['create', 'web1']);
+  writeFileSync(host.path('long.exits'), 'pause\n'.repeat(4097));
+  const run = await host.run(['run', 'web1', '--program', 'long.exits', '--count', '1']);
+  t.match(run, { status: 2, stderr: /at most 4096 lines \(E2BIG\)/ });
+});

@@ -30,7 +30,9 @@ t.test('statuses of create, destroy, list and inspect', async (t) => {
     status: 3,
     stderr: /no VM 'nobody' \(ENOENT, from EINVAL\)/,
   });
-  t.match(await host.run(['inspect', 'web1']), { status: 3, stderr: /no VM 'web1' \(ENOENT\)/ });
+  const gone = await host.run(['inspect', 'web1']);
+  t.match(gone, { status: 3, stderr: /no VM 'web1' \(ENOENT\)/ });
+  t.equal(gone.stdout.toString(), '', 'and no empty list');
   t.same(await host.json(['list']), [], 'nothing is left of the one whose CID was in use');
   t.equal((await host.run(['destroy'])).status, 2);
   t.equal((await host.run(['list', '--in', 'web1'])).status, 2);

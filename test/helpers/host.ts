@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
 } from 'node:fs';
@@ -121,6 +122,12 @@ export async function simulatedHost(t: Test): Promise<Host> {
     rmSync(directory, { recursive: true, force: true });
   });
   return host;
+}
+
+/** What a process has open. */
+export function openFiles(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`;
+  return readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
 }
 
 /** Waits until a condition holds. */

@@ -40,6 +40,7 @@ const PROTOCOL = [
   'core/daemon/wire.ts',
   'core/daemon/messages.ts',
   'core/daemon/paths.ts',
+  'core/daemon/inherited.ts',
   'core/daemon/lock.ts',
 ];
 

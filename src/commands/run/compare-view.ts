@@ -21,6 +21,12 @@ export function comparisonText(comparison: Comparison, raw: boolean): string {
   return `${EXIT_HEADING}${lines.join('')}`;
 }
 
+/** What differs, a line each, behind the number of its exit. */
+export function differenceLines(comparison: Comparison): string {
+  const lineOf = (each: Difference) => `${each.exit} ${differenceText(comparison, each)}\n`;
+  return comparison.differences.map(lineOf).join('');
+}
+
 /** `13: cpus 0,63; 15: cpus 0,63,256 (dropped by 13: 256, above 255)`. */
 export function differenceText({ abis }: Comparison, { field, values }: Difference): string {
   const each = abis.map((abi, i) => `${abi}: ${field} ${valueText(field, values[i] ?? null)}`);

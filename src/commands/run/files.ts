@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import type { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { formatSize } from '../../cli/parse.js';
+import { SystemError } from '../../core/abi/errno.js';
 
 /**
  * Reads a file, or standard input for `-`.
@@ -26,5 +27,9 @@ export async function readBounded(
 
 async function fileStream(path: string, limit: number): Promise<NodeJS.ReadableStream> {
   const file = await open(path, 'r');
+  if ((await file.stat()).isDirectory()) {
+    await file.close();
+    throw new SystemError('EISDIR', { path });
+  }
   return file.createReadStream({ end: limit });
 }

@@ -12,11 +12,14 @@ export function parseNumber(text: string): bigint {
   throw new UsageError(`'${text}' is not a number`, 'a number is 96 or 0x60');
 }
 
-/** A guest physical address. */
+/** Real mode reaches no further. */
+const REAL_MODE_END = 0x100000n;
+
+/** A guest physical address at which real mode can begin. */
 export function parseAddress(text: string): number {
   const value = parseNumber(text);
-  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
-  throw new UsageError(`'${text}' is beyond all memory`);
+  if (value < REAL_MODE_END) return Number(value);
+  throw new UsageError(`'${text}' is out of reach`, 'real mode begins below 1 MiB, 0x100000');
 }
 
 export function abiName(text: string): AbiName {

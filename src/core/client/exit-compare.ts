@@ -1,5 +1,6 @@
 /** What the same program shows under two forms of VM_RUN. */
 import type { DeviceNode } from '../backend/port/node.js';
+import { answered, type Inputs } from './exit-input.js';
 import type { Exit, ExitRecord, ExitValue } from './exits.js';
 import { type AbiName, RUN_ABIS, type RunOptions } from './run-abi.js';
 import { activateVcpu, exitsOf, isLast } from './vcpu.js';
@@ -24,6 +25,8 @@ export interface CompareOptions extends RunOptions {
   vcpu: number;
   /** The most exits of each run. */
   count: number;
+  /** What the guest reads. */
+  inputs: Inputs;
   /** Sets what the vCPU executes; called before each run. */
   prepare(): Promise<void>;
 }
@@ -49,13 +52,14 @@ async function exitsUnder(
   abi: AbiName,
   node: DeviceNode,
   name: string,
-  { vcpu, count, prepare, ...options }: CompareOptions,
+  { vcpu, count, inputs, prepare, ...options }: CompareOptions,
 ): Promise<Exit[]> {
   await resetNode(node, name, options);
   await prepare();
   await activateVcpu(node, vcpu, options);
   const exits: Exit[] = [];
-  for await (const exit of exitsOf(node, vcpu, { ...options, abi: RUN_ABIS[abi] })) {
+  const exited = exitsOf(node, vcpu, { ...options, abi: RUN_ABIS[abi] });
+  for await (const exit of answered(exited, node, inputs, options)) {
     exits.push(exit);
     if (exits.length >= count || isLast(exit.record, true)) break;
   }

@@ -116,7 +116,10 @@ async function explainRun(call: Promise<Exit>, vcpu: number, { name }: RunAbi): 
     const form = name === 'any' ? '' : ` in the form '${name}'`;
     throw new SystemError('ENOTTY', {
       message: `the host does not know VM_RUN${form}`,
-      hint: name === 'any' ? undefined : 'leave --abi out to have the form that the host knows',
+      hint:
+        name === 'any'
+          ? undefined
+          : 'without --abi and --compare it is the form that the host knows',
     });
   }
 }

@@ -11,6 +11,7 @@ import { EXPORT_MAKERS } from '../export/makers.js';
 import { OfferedExports } from '../export/offered.js';
 import { SeededRng } from '../simulator/rng.js';
 import { DEFAULT_VMM_CONFIG, VMM_PROFILES } from '../simulator/vmm/config.js';
+import { closeInherited } from './inherited.js';
 import { readJournal } from './journal.js';
 import { Keeper } from './keeper.js';
 import { Log } from './log.js';
@@ -159,6 +160,7 @@ async function main(): Promise<void> {
 }
 
 process.title = 'vmmctl-sim';
+closeInherited();
 main().catch((error) => {
   tellStarter(JSON.stringify(errorToWire(error)));
   process.exit(1);

@@ -87,7 +87,7 @@ t.test('two forms differ where the set does not fit, and nowhere else', async (t
   const prepare = async () => {
     prepared += 1;
   };
-  const options = { vcpu: 0, count: 100, cpusetSize: 128, prepare };
+  const options = { vcpu: 0, count: 100, cpusetSize: 128, inputs: new Map(), prepare };
   const both = await opened(kernel, (node) => compareAbis(node, 'web1', ['13', '15'], options));
   t.equal(prepared, 2);
   t.same(both.differences, [
@@ -138,7 +138,8 @@ t.test('whatever a program does, two forms differ in the CPUs of an IPI alone', 
     'suspend triplefault',
   ];
   const kernel = kernelWith(lines.join('\n'));
-  const options = { vcpu: 0, count: 100, cpusetSize: 128, prepare: async () => undefined };
+  const prepare = async () => undefined;
+  const options = { vcpu: 0, count: 100, cpusetSize: 128, inputs: new Map(), prepare };
   for (const pair of [
     ['13', '15'],
     ['13', 'grown'],
@@ -160,7 +161,7 @@ t.test('a comparison that ends early says which exits are not there', async (t) 
     kernel.program('web1', 0, first ? 'hlt' : 'hlt\nhlt');
     first = false;
   };
-  const options = { vcpu: 0, count: 100, cpusetSize: 8, prepare };
+  const options = { vcpu: 0, count: 100, cpusetSize: 8, inputs: new Map(), prepare };
   const both = await opened(kernel, (node) => compareAbis(node, 'web1', ['13', '15'], options));
   const missing = both.differences.filter(({ exit }) => exit === 3);
   t.match(missing[0], { field: 'exit', values: [null, 'SUSPENDED'] });
@@ -291,7 +292,7 @@ t.test('a VM that is not there, or no more, is ENOENT', async (t) => {
 
 t.test('a kernel without the form says which one it lacks', async (t) => {
   const kernel = kernelWith('hlt').failing('VM_RUN_13', 'ENOTTY');
-  const hint = /leave --abi out/;
+  const hint = /without --abi and --compare/;
   await t.rejects(
     opened(kernel, (node) => run(node, { abi: '13' })),
     { code: 'ENOTTY', message: /form '13'/, hint },

@@ -59,7 +59,7 @@ interface Block {
  */
 export function parseProgram(text: string): Program {
   if (text.length > MAX_PROGRAM_LENGTH) throw tooBig(`${MAX_PROGRAM_LENGTH} characters`);
-  const lines = text.split('\n');
+  const lines = text.replace(/\n$/, '').split('\n');
   if (lines.length > MAX_PROGRAM_LINES) throw tooBig(`${MAX_PROGRAM_LINES} lines`);
   const instructions: Instruction[] = [];
   const blocks: Block[] = [];

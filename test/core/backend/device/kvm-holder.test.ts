@@ -55,6 +55,23 @@ t.test('stop is what a signal is: the run that waits is answered with EINTR', as
   }
 });
 
+t.test('what the guest reads may come with stop, but not while it runs', async (t) => {
+  const { machine, connect } = await served(t);
+  const [vcpu] = machine.vcpus;
+  const client = await connect();
+  vcpu.exits.push(exitOf(KVM_EXIT_IO));
+  await client.call(RUN);
+  client.send(STOP, Uint8Array.of(0x7f));
+  client.send(STOP, Uint8Array.of(0x11));
+  await client.ask({ call: 'vm' });
+  t.same(vcpu.answers, ['7f'], 'there is nothing to stop any more');
+  const run = client.call(RUN);
+  await until('it runs', () => vcpu.runners === 1);
+  client.send(STOP, Uint8Array.of(0x22));
+  await t.rejects(run, { code: 'EINTR' });
+  t.same(vcpu.answers, ['7f']);
+});
+
 t.test('a vCPU whose client is gone is kicked, and the next one waits for that', async (t) => {
   const { machine, connect } = await served(t);
   const [vcpu] = machine.vcpus;

@@ -108,8 +108,8 @@ t.test('what makes no sense is refused with the number of its line', async (t) =
 });
 
 t.test('a program has bounds', async (t) => {
-  t.equal(verdict('\n'.repeat(MAX_PROGRAM_LINES - 1)), 'ok');
-  t.match(verdict('\n'.repeat(MAX_PROGRAM_LINES)), /^E2BIG a program has at most 4096 lines/);
+  t.equal(verdict('\n'.repeat(MAX_PROGRAM_LINES)), 'ok');
+  t.match(verdict('\n'.repeat(MAX_PROGRAM_LINES + 1)), /^E2BIG a program has at most 4096 lines/);
   t.equal(verdict(`#${' '.repeat(MAX_PROGRAM_LENGTH - 1)}`), 'ok');
   t.match(verdict(`#${' '.repeat(MAX_PROGRAM_LENGTH)}`), /^E2BIG a program has at most 65536 char/);
 });

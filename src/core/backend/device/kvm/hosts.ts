@@ -80,20 +80,25 @@ export class DeviceKvm implements KvmHosts {
       throw new SystemError('EINVAL', { message: `an image has at most ${MAX_BINARY} bytes` });
     }
     const connection = await reach(name);
-    const stop = () => connection.send({ call: 'stop' });
+    /** What the guest reads by the exit that the caller has; it is given also when that was the last one. */
+    let read: Uint8Array | undefined;
+    const stop = () => connection.send({ call: 'stop' }, read);
     signal.addEventListener('abort', stop);
     try {
       if (signal.aborted) throw new SystemError('EINTR');
       const begin = { call: 'run', vcpu, at: image?.at ?? null } as const;
       let exit = exitFromFrame(await connection.call(begin, image?.bytes));
       for (;;) {
+        read = answer?.(exit);
         yield exit;
         if (signal.aborted) throw new SystemError('EINTR');
-        exit = exitFromFrame(await connection.call({ call: 'next' }, answer?.(exit)));
+        const next = connection.call({ call: 'next' }, read);
+        read = undefined;
+        exit = exitFromFrame(await next);
       }
     } finally {
       signal.removeEventListener('abort', stop);
-      await release(connection);
+      await release(connection, read);
     }
   }
 
@@ -173,8 +178,8 @@ function silentVm(path: string): VmRecord {
 }
 
 /** Stops what runs there, and sees that it has stopped: who comes next finds the vCPU free. */
-async function release(connection: HolderConnection): Promise<void> {
-  connection.send({ call: 'stop' });
+async function release(connection: HolderConnection, read?: Uint8Array): Promise<void> {
+  connection.send({ call: 'stop' }, read);
   // A process that is gone runs nothing any more.
   await connection.ask({ call: 'vm' }).catch(() => undefined);
   connection.close();

@@ -5,6 +5,7 @@
 import { appendFileSync, closeSync, rmSync, writeSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { SystemError } from '../../../abi/errno.js';
+import { closeInherited } from '../../../daemon/inherited.js';
 import { kvmDirectory, makeRuntimeDirectory } from '../../../daemon/paths.js';
 import { errorToWire, parseObject } from '../../../daemon/wire.js';
 import { endThreads } from '../../../native/blocking.js';
@@ -138,6 +139,7 @@ async function main(): Promise<void> {
 }
 
 process.title = 'vmmctl-kvm';
+closeInherited();
 main().catch((error) => {
   tellStarter(JSON.stringify(errorToWire(error)));
   process.exit(1);

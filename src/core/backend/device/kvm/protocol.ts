@@ -21,6 +21,7 @@ export type HolderCall =
   | { call: 'run'; vcpu: number; at: number | null }
   /** The next exit; the frame's bytes are what the guest reads by the last one. */
   | { call: 'next' }
+  /** The frame's bytes are as those of `next`. */
   | { call: 'stop' };
 
 const PLAIN = ['vm', 'inspect', 'destroy', 'next', 'stop'] as const;

@@ -49,7 +49,7 @@ export class Session {
   /** @throws SystemError for what is no call, or comes before the last one is answered. */
   #take(frame: Frame): void {
     const call = callFromJson(frame.json);
-    if (call.call === 'stop') return this.#stop();
+    if (call.call === 'stop') return this.#stopAfter(frame.binary);
     if (this.#busy) throw new SystemError('EPROTO', { message: 'one call at a time' });
     this.#busy = true;
     this.#answer(call, frame.binary).catch((error) => this.#refuse(error));
@@ -103,6 +103,12 @@ export class Session {
     // It was stopped, or never begun.
     if (this.#turn === undefined) throw new SystemError('EINTR');
     return exitToFrame(await this.#vm.next(this.#turn));
+  }
+
+  /** With what the guest reads by the last exit; while it runs there is none. */
+  #stopAfter(read: Uint8Array): void {
+    if (!this.#busy) this.#turn?.vcpu.answer(read);
+    this.#stop();
   }
 
   #stop(): void {

@@ -113,6 +113,8 @@ export class Vcpu implements Runnable {
   }
 
   #exit(): KvmExit {
+    // What nobody answers is read as zeros.
+    this.#awaited()?.fill(0);
     const run = this.#shared.slice(0, kvm_run.size);
     const regs = new Uint8Array(kvm_regs.size);
     this.#ioctl(KVM_GET_REGS, regs);
