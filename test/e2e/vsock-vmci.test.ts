@@ -106,6 +106,21 @@ t.test('a VM with VMCI', async (t) => {
     const sent = ['vsock', 'connect', 'vmw1', '9000', '--type', 'dgram'];
     t.equal((await host.run(sent, { input: 'ping' })).status, 0);
     await server.waitForOutput('ping');
+    const nobody = ['vsock', 'connect', '77', '9000', '--type', 'dgram'];
+    t.match(await host.run(nobody, { input: 'ping' }), {
+      status: 6,
+      stderr: /nothing leads to 77:9000 from here \(EHOSTUNREACH/,
+    });
+    const late = await host.run([
+      'vsock',
+      'listen',
+      '9001',
+      '--type',
+      'dgram',
+      '--timeout',
+      '50ms',
+    ]);
+    t.match(late, { status: 6, stderr: /not done within 50ms \(ETIMEDOUT\)/ });
   });
 
   await t.test('keeps its transport when the host starts anew', async (t) => {

@@ -54,6 +54,8 @@ export interface ConnectRequest {
   timeoutMs?: number | undefined;
   /** How long to go on trying, milliseconds. */
   retryMs?: number | undefined;
+  /** The caller has a flag for that, which may be hinted at. */
+  canRetry?: boolean;
 }
 
 /**
@@ -140,7 +142,7 @@ const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
 async function describe(
   machine: Machine,
   error: unknown,
-  { name, address, localPort }: ConnectRequest,
+  { name, address, localPort, canRetry }: ConnectRequest,
 ): Promise<unknown> {
   if (!isFromConnect(error)) return describeBind(error, localPort ?? VMADDR_PORT_ANY);
   const to = `${name}:${address.port}`;
@@ -164,10 +166,18 @@ async function describe(
     ETIMEDOUT: `${to} does not answer`,
   };
   const message = words[error.code];
-  const hint = 'use --retry to wait for the listener';
+  const hint = canRetry ? 'use --retry to wait for the listener' : undefined;
   return message === undefined
     ? error
     : new SystemError(error.code, { message, hint, cause: error.cause });
+}
+
+/** What sending a datagram says: its socket is connected before anybody knows whether something leads there. */
+export function describeSend(error: unknown, { name, address, type }: ConnectRequest): unknown {
+  if (type !== 'dgram' || !(error instanceof SystemError)) return error;
+  const { code, words, hint } = MEANINGS[error.code] ?? {};
+  if (code === undefined) return error;
+  return new SystemError(code, { message: words?.(`${name}:${address.port}`), hint, cause: error });
 }
 
 /** ENODEV also says that the kernel has nothing that carries packets to such a CID. */
