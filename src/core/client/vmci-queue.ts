@@ -1,7 +1,7 @@
 /** Queue pairs of VMCI, whose bytes go through memory: sending, receiving, and how the other end ends. */
 import { SystemError } from '../abi/errno.js';
 import { handleText, VMCI_HOST_CONTEXT_ID, VMCI_INVALID_ID } from '../abi/vmci.js';
-import { VMCI_RESULT } from '../abi/vmci-errors.js';
+import { VMCI_RESULT, VmciResultError } from '../abi/vmci-errors.js';
 import type { QueueEnds } from '../abi/vmci-queue.js';
 import { VMCI_QPFLAG_ATTACH_ONLY, VMCI_QPFLAG_LOCAL } from '../abi/vmci-queue-pair.js';
 import type { CallOptions } from '../backend/port/node.js';
@@ -11,7 +11,7 @@ import type {
   VmciQueuePair,
   VmciQueuePairRecord,
 } from '../backend/port/vmci.js';
-import { checkVmci, VmciResultError, type VmciWords, vmciError } from './vmci-error.js';
+import { checkVmci, type VmciWords, vmciError } from './vmci-error.js';
 
 /** What is moved at once, bytes: after that the other end may go on with it. */
 const PIECE = 262_144;
