@@ -97,6 +97,18 @@ for (const way of WAYS) {
   });
 }
 
+t.test('a VM whose vsock VMCI carries is refused, by --dry-run too', async (t) => {
+  const place = setting(t);
+  const { management } = place.backend;
+  const { inspect } = management;
+  management.inspect = async (name) => ({ ...(await inspect(name)), vsockTransport: 'vmci' });
+  for (const words of ['web1 --init true --dry-run', 'web1 --init true']) {
+    const ran = await boot(words, place);
+    t.match(ran, { status: 7, out: '', err: /carried by VMCI \(EOPNOTSUPP\)\nhint: / }, words);
+  }
+  t.notOk(place.backend.calls.includes('exportVm'), 'nothing is offered');
+});
+
 t.test("the status of the guest's command is ours", async (t) => {
   const place = setting(t, ': >"$share/ended-7"');
   const { status, err } = await boot('web1 --init true', place);

@@ -13,8 +13,18 @@ export interface OfferedDevices {
   withdraw(): Promise<void>;
 }
 
-/** Names of the sockets where no export has them yet. */
-export function usualSockets(way: BootKind, { name, exports }: VmDetails): Sockets {
+/**
+ * Names of the sockets where no export has them yet.
+ * @throws SystemError EOPNOTSUPP where there are no devices that a real kernel could have.
+ */
+export function usualSockets(way: BootKind, vm: VmDetails): Sockets {
+  const { name, exports, vsockTransport } = vm;
+  if (vsockTransport === 'vmci') {
+    throw new SystemError('EOPNOTSUPP', {
+      message: `a real kernel can't be the guest of '${name}', whose vsock is carried by VMCI`,
+      hint: 'create the VM with --vsock-transport virtio',
+    });
+  }
   const [hybrid] = exports;
   if (hybrid === undefined) {
     throw new SystemError('EOPNOTSUPP', { message: `this host offers no devices of '${name}'` });

@@ -60,10 +60,10 @@ export interface ConnectRequest {
 
 /**
  * Connects a socket.
- * @throws SystemError EHOSTUNREACH when no machine has the CID or nothing leads there, EOPNOTSUPP when what leads there
- *   has no sockets of the type, ENODEV when nothing carries packets to any such CID (no transport is loaded, or none for
- *   CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is silent or the time to retry is over; others as the socket
- *   gives them.
+ * @throws SystemError EHOSTUNREACH when no machine has the CID or nothing leads there, ENOBUFS when there is no room for
+ *   another connection, EOPNOTSUPP when what leads there has no sockets of the type, ENODEV when nothing carries packets
+ *   to any such CID (no transport is loaded, or none for CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is silent or
+ *   the time to retry is over; others as the socket gives them.
  */
 export async function connectVsock(
   machine: Machine,
@@ -125,12 +125,14 @@ interface Meaning {
   readonly hint: string;
 }
 
+const OVER_VMCI = 'over VMCI a guest reaches its host alone';
+
 /** What the kernel says of connections that VMCI does not carry. */
 const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
   EINVAL: {
     code: 'EHOSTUNREACH',
     words: (to) => `nothing leads to ${to} from here`,
-    hint: 'over VMCI a guest reaches its host alone',
+    hint: OVER_VMCI,
   },
   ESOCKTNOSUPPORT: {
     code: 'EOPNOTSUPP',
@@ -161,12 +163,18 @@ async function describe(
     const { code, words, hint } = meant;
     return new SystemError(code, { message: words(to), hint, cause: error });
   }
-  const words: Partial<Record<ErrorCode, string>> = {
-    ECONNRESET: `${to} refuses the connection: nothing listens there`,
-    ETIMEDOUT: `${to} does not answer`,
+  const retry = canRetry ? 'use --retry to wait for the listener' : undefined;
+  const words: Partial<Record<ErrorCode, readonly [message: string, hint: string | undefined]>> = {
+    // A listener that is full, or has no memory for another connection, gives no other answer.
+    ECONNRESET: [`${to} refuses the connection: nothing listens there, or it takes no more`, retry],
+    ETIMEDOUT: [`${to} does not answer`, retry],
+    EHOSTUNREACH: [`nothing leads to ${to} from here`, OVER_VMCI],
+    ENOBUFS: [
+      `there is no room for another connection to ${to}`,
+      "all queue pairs of a guest together have at most 128 MiB; see 'vmmctl vmci queue list'",
+    ],
   };
-  const message = words[error.code];
-  const hint = canRetry ? 'use --retry to wait for the listener' : undefined;
+  const [message, hint] = words[error.code] ?? [];
   return message === undefined
     ? error
     : new SystemError(error.code, { message, hint, cause: error.cause });
