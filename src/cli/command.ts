@@ -27,6 +27,8 @@ export interface Invocation {
   io: Io;
   interrupts: Interrupts;
   connect(uri: string, options: ConnectOptions): Promise<Backend>;
+  /** Ends the process quietly when nobody can read stdout any more. */
+  endWithReader(): void;
   /** Shows help; words are those of a command or a topic. */
   showHelp(words: readonly string[]): Promise<void>;
   /** Every command's class by its id. */
@@ -140,6 +142,11 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   /** Data, to stdout. */
   out(text: string): void {
     this.io.stdout.write(text);
+  }
+
+  /** For what waits to tell something: the command ends, quietly, when nobody can read stdout any more. */
+  endWithReader(): void {
+    this.invocation.endWithReader();
   }
 
   /** A message for people, to stderr; silent with --quiet and --json. */

@@ -50,6 +50,7 @@ export async function watchRecords<R>(
   const { io, flags } = command;
   const live = io.isTty.stdout && io.env.TERM !== 'dumb' && !flags.json && !flags.quiet;
   const looks = looksOf(watched, options, command.signal);
+  command.endWithReader();
   if (live) await watchLive(command, watched, looks);
   else await watchLines(command, watched, looks);
 }
