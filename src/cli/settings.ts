@@ -22,6 +22,7 @@ export const KEYS = {
 } as const satisfies Record<string, Key>;
 
 export type KeyName = keyof typeof KEYS;
+export const KEY_NAMES = Object.keys(KEYS) as readonly KeyName[];
 export type Origin = 'flag' | 'environment' | 'file' | 'default' | 'unset';
 
 export interface Setting {
@@ -80,10 +81,9 @@ export function writeConfig(env: Environment, key: KeyName, value: string): void
 
 export function keyName(text: string): KeyName {
   if (Object.hasOwn(KEYS, text)) return text as KeyName;
-  const names = Object.keys(KEYS);
   throw new UsageError(
     `'${text}' is no key of the configuration`,
-    didYouMean(text, names, `the keys are ${names.join(', ')}`),
+    didYouMean(text, KEY_NAMES, `the keys are ${KEY_NAMES.join(', ')}`),
   );
 }
 

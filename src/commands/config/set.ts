@@ -3,7 +3,7 @@ import { VmmctlCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/errors.js';
 import { arg } from '../../cli/flags.js';
 import { parseDuration } from '../../cli/parse.js';
-import { configPath, type KeyName, keyName, writeConfig } from '../../cli/settings.js';
+import { configPath, KEY_NAMES, type KeyName, keyName, writeConfig } from '../../cli/settings.js';
 import { vmName } from '../vm-name.js';
 
 const CHECKS: Readonly<Record<KeyName, (text: string) => unknown>> = {
@@ -21,7 +21,7 @@ export default class ConfigSet extends VmmctlCommand<typeof ConfigSet> {
     { description: 'Back to the default', command: "vmmctl config set backend ''" },
   ];
   static override args = {
-    key: arg({ summary: 'backend, in or timeout', convert: keyName }),
+    key: arg({ summary: 'backend, in or timeout', words: KEY_NAMES, convert: keyName }),
     value: arg({ summary: 'the value' }),
   };
 
