@@ -15,7 +15,13 @@ import type { Io } from './io.js';
 import { loadOclif } from './load-oclif.js';
 import { formatDuration, parseBackendUri, parseDuration } from './parse.js';
 import { spin } from './progress.js';
-import { type ConfigFile, type KeyName, readConfig, resolveSetting } from './settings.js';
+import {
+  type ConfigFile,
+  type KeyName,
+  readConfig,
+  readSetting,
+  resolveSetting,
+} from './settings.js';
 import { checkFlagNames, usageError } from './usage.js';
 import { renderJson } from './view/json.js';
 import { type Column, renderTable, type TableOptions } from './view/table.js';
@@ -114,8 +120,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
 
   get timeoutMs(): number | undefined {
     if (this.flags.timeout !== undefined) return this.flags.timeout;
-    const { value } = this.setting('timeout', undefined);
-    return value === undefined ? undefined : parseDuration(value);
+    return this.#read('timeout', undefined, parseDuration);
   }
 
   /** Whose nodes and sockets to use: those of the guest named by `--in`, or the host's. */
@@ -126,7 +131,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   }
 
   get backendUri(): string {
-    return parseBackendUri(this.setting('backend', this.flags.backend).value ?? 'sim');
+    return this.#read('backend', this.flags.backend, parseBackendUri) ?? 'sim';
   }
 
   /** Connects at the first call; closed when the command ends. */
@@ -218,6 +223,10 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
 
   protected setting(key: KeyName, given: string | undefined) {
     return resolveSetting(key, given, this.io.env, this.#config);
+  }
+
+  #read<V>(key: KeyName, given: string | undefined, convert: (text: string) => V): V | undefined {
+    return readSetting(key, this.setting(key, given), this.io.env, convert);
   }
 
   #message(text: string): void {
