@@ -22,7 +22,7 @@ import {
   readSetting,
   resolveSetting,
 } from './settings.js';
-import { checkFlagNames, usageError } from './usage.js';
+import { checkExclusive, checkFlagNames, usageError } from './usage.js';
 import { renderJson } from './view/json.js';
 import { type Column, renderTable, type TableOptions } from './view/table.js';
 
@@ -243,6 +243,8 @@ async function runByOclif(Class: CommandClass, argv: string[], config: unknown):
   if (wrong) throw wrong;
   const result = await (await loadOclif()).parse(grammar, own);
   if ('problem' in result) throw usageError(result.problem, grammar, words);
+  const clash = checkExclusive(result.input, grammar, words);
+  if (clash) throw clash;
   return execute(Class, options.invocation, result.input, rest);
 }
 
