@@ -42,6 +42,7 @@ export default class VmciEvents extends VmmctlCommand<typeof VmciEvents> {
     for (const context of watch) await endpoint.watch(context);
     const events = await endpoint.events({ signal: this.signal });
     tellListening(this, `the events of context ${endpoint.contextId}`);
+    this.endWithReader();
     let seen = 0;
     for await (const event of events) {
       if (json) this.json(event, false);

@@ -99,8 +99,9 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
   async #output(): Promise<CaptureOutput> {
     const { write, snaplen, json } = this.flags;
     const { stdout, isTty } = this.io;
+    if (write !== undefined && write !== '-') return PcapFile.create(write, snaplen);
+    this.endWithReader();
     if (write === undefined) return new LineOutput(stdout, json);
-    if (write !== '-') return PcapFile.create(write, snaplen);
     if (isTty.stdout) {
       throw new UsageError(
         'standard output is a terminal, and a pcap file is not for reading',
