@@ -25,7 +25,7 @@ import type { VmciProfileName } from './vmci/profile.js';
 import { Vmci } from './vmci/vmci.js';
 import type { VmmConfig } from './vmm/config.js';
 import { Vmm } from './vmm/registry.js';
-import { cpuCount, memoryBytes, type Vm } from './vmm/vm.js';
+import { cpuCount, memoryBytes, type Vm, type VmEvent } from './vmm/vm.js';
 import { VsockNetwork, type VsockTransport } from './vsock/network.js';
 import type { ProfileName, VsockPolicy } from './vsock/profile.js';
 
@@ -99,11 +99,13 @@ export class World {
 
   /** Takes over what the device models did. Call after each call on a node. */
   settle(): void {
-    for (const event of this.vmm.takeEvents()) {
-      if (event.type === 'created') this.#created(event.vm);
-      else if (event.type === 'destroyed') this.#destroyed(event.vm);
-      else this.#changed(event.vm);
-    }
+    doAll(this.vmm.takeEvents().map((event) => () => this.#take(event)));
+  }
+
+  #take({ type, vm }: VmEvent): void {
+    if (type === 'created') this.#created(vm);
+    else if (type === 'destroyed') this.#destroyed(vm);
+    else this.#changed(vm);
   }
 
   /** What happened to VMs since the last call. */
@@ -289,11 +291,27 @@ export class World {
     const domain = this.#domains.get(vm);
     if (domain === undefined) return;
     this.#domains.delete(vm);
-    domain.faults.clear();
-    domain.real.close();
-    domain.vbox.close();
-    domain.vmci.setCid(undefined);
-    this.network.removeGuest(domain.guest);
     this.#events.push({ type: 'destroyed', domain });
+    doAll([
+      // Before the faults: to end one could wake the agent.
+      () => domain.vbox.close(),
+      () => domain.faults.clear(),
+      () => domain.real.close(),
+      () => domain.vmci.setCid(undefined),
+      () => this.network.removeGuest(domain.guest),
+    ]);
   }
+}
+
+/** Takes all steps, also when one of them fails. @throws what the first of these threw. */
+function doAll(steps: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }

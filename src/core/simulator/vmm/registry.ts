@@ -15,7 +15,7 @@ import {
   type VmmConfig,
 } from './config.js';
 import { openControl } from './control.js';
-import { allocMemseg, freeMemsegs, mapMemseg } from './memory.js';
+import { allocMemseg, mapMemseg, removeMemsegNodes } from './memory.js';
 import { checkNameLength, collapseSlashes, DevfsPaths, vmPath } from './names.js';
 import { Programs } from './programs.js';
 import { endRuns, requestIdle, wake } from './run.js';
@@ -198,7 +198,7 @@ export class Vmm {
     this.#byName.delete(vm.name);
     this.#byPath.delete(vm.path);
     this.paths.remove(vm.path);
-    freeMemsegs(vm, this.paths);
+    removeMemsegNodes(vm, this.paths);
     this.#programs.forget(vm);
     this.#count(vm.creator.uid, -1);
     this.#changed.delete(vm);

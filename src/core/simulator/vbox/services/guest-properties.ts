@@ -121,6 +121,11 @@ export class GuestPropertyService implements HgcmService, PropertyHost {
     return () => void this.#listeners.delete(entry);
   }
 
+  /** The VM is gone: nobody is told of changes any more. */
+  close(): void {
+    this.#listeners.clear();
+  }
+
   /** GUEST_PROP_F; with RDONLYGUEST the guest may change nothing. */
   setGlobalFlags(flags: number): void {
     this.store.globalFlags = flags;
