@@ -15,6 +15,7 @@ import {
   saveDomain,
 } from './domain.js';
 import { applyFault, checkFault } from './guest-faults.js';
+import { GuestPower } from './guest-power.js';
 import { GuestMachine, HostMachine, type Machine } from './machine.js';
 import { type Caller, ROOT } from './node.js';
 import { RealGuest } from './real-guest.js';
@@ -26,7 +27,7 @@ import { Vmci } from './vmci/vmci.js';
 import type { VmmConfig } from './vmm/config.js';
 import { Vmm } from './vmm/registry.js';
 import { cpuCount, memoryBytes, type Vm, type VmEvent } from './vmm/vm.js';
-import { VsockNetwork, type VsockTransport } from './vsock/network.js';
+import { NO_DEVICE, type RealDevice, VsockNetwork, type VsockTransport } from './vsock/network.js';
 import type { ProfileName, VsockPolicy } from './vsock/profile.js';
 
 export interface WorldOptions {
@@ -146,12 +147,13 @@ export class World {
 
   /**
    * The device tree and sockets of the host, or of a simulated guest.
-   * @throws SystemError ENOENT, EOPNOTSUPP for a VM in which a real kernel runs.
+   * @throws SystemError ENOENT, EOPNOTSUPP for a VM in which a real kernel runs, ENODEV for one that is switched off.
    */
   machine(of: 'host' | { vm: string }, caller: Caller): Machine {
     if (of === 'host') return this.host;
     const domain = this.domain(of.vm, caller);
     domain.real.refuse();
+    domain.power.refuse();
     return domain.machine;
   }
 
@@ -261,18 +263,40 @@ export class World {
     const real = new RealGuest({
       name: vm.name,
       guest,
-      vbox,
       network: this.network,
       changed: () => {
+        power.review();
         this.#plugVmci(domain);
         this.#events.push({ type: 'changed', domain });
       },
       replugged: () => faults.renew(),
     });
-    const domain: Domain = { vm, guest, machine, vbox, vmci, faults, real, labels: {} };
+    const power = new GuestPower({
+      vm,
+      isReplaced: () => real.isThere,
+      cutOff: () => {
+        guest.stack.shutDown();
+        vbox.powerOff();
+        vmci.restart();
+        this.network.renewVmci(guest, vmci.driver);
+      },
+      runEnded: () => vbox.properties.runEnded(),
+      leave: () => this.#replug(domain, NO_DEVICE),
+      boot: () => {
+        this.#replug(domain, undefined);
+        vbox.powerOn();
+      },
+    });
+    const domain: Domain = { vm, guest, machine, vbox, vmci, faults, real, power, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
     vbox.memoryChanged();
+  }
+
+  /** Connections to the guest, and its sockets, end. */
+  #replug({ guest, faults }: Domain, device: RealDevice | undefined): void {
+    this.network.setDevice(guest, device);
+    faults.renew();
   }
 
   #applyFault(domain: Domain, kind: string, value: number | undefined): void {
@@ -283,8 +307,10 @@ export class World {
 
   #changed(vm: Vm): void {
     const domain = this.#domains.get(vm);
-    domain?.vbox.memoryChanged();
-    if (domain !== undefined) this.#events.push({ type: 'changed', domain });
+    if (domain === undefined) return;
+    if (vm.state !== 'destroying') domain.power.review();
+    domain.vbox.memoryChanged();
+    this.#events.push({ type: 'changed', domain });
   }
 
   #destroyed(vm: Vm): void {

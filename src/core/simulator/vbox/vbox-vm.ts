@@ -146,7 +146,10 @@ export class VboxVm {
   powerOn(): void {
     this.#off = false;
     this.#size = this.memory.size;
-    if (this.#size > 0) this.#boot();
+    if (this.#size === 0) return;
+    this.#boot();
+    // The balloon went with the last guest, and the device knows that nobody has read of it since.
+    this.device.setBalloonTarget(this.device.balloon.targetChunks);
   }
 
   /** The guest ends without a word to its host, as at a power cut: calls that wait in it end with ENODEV. */
