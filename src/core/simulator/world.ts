@@ -139,6 +139,15 @@ export class World {
     return this.#withCid(this.#known(name, caller));
   }
 
+  /**
+   * A VM that the caller may change: whoever may open its node.
+   * @throws SystemError ENOENT as `domain`; EACCES, and EPERM in a jail without allow.vmm.
+   */
+  ownDomain(name: string, caller: Caller): Domain {
+    this.#own(this.#known(name, caller), caller);
+    return this.domain(name, caller);
+  }
+
   /** The VM whose guest has a CID. */
   domainByCid(cid: number): Domain | undefined {
     for (const domain of this.#domains.values()) if (domain.guest.cid === cid) return domain;
@@ -158,11 +167,11 @@ export class World {
   }
 
   /**
-   * @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE, EOPNOTSUPP (another transport while a real kernel is
-   *   there). Nothing is changed when it throws.
+   * @throws SystemError ENOENT, EACCES and EPERM (see `ownDomain`), EINVAL (reserved CID), EADDRINUSE, EOPNOTSUPP
+   *   (another transport while a real kernel is there). Nothing is changed when it throws.
    */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
-    const domain = this.#known(name, caller);
+    const domain = this.#own(this.#known(name, caller), caller);
     const { vsockTransport = domain.guest.transport } = change;
     if (vsockTransport !== domain.guest.transport) domain.real.refuse();
     if (typeof change.cid === 'number') this.#setCid(domain, change.cid);
@@ -206,6 +215,11 @@ export class World {
     const domain = vm && this.#domains.get(vm);
     if (domain !== undefined) return domain;
     throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
+  }
+
+  #own(domain: Domain, caller: Caller): Domain {
+    this.vmm.checkChange(domain.vm, caller);
+    return domain;
   }
 
   /** A program on /dev/vmci may have a context of the number that a VM is to get. */
