@@ -141,6 +141,19 @@ t.test('a guest that stops short is status 6, with what was reached', async (t) 
   });
 });
 
+t.test('a size that the host does not tell again is named as the reason', async (t) => {
+  const backend = twoVms();
+  backend.devices.most = 0;
+  const wait = line('balloon set db1 64M --wait --timeout 200ms');
+  t.match((await runLine(wait, { backend })).err, /the balloon reached 0 of 64M \(ETIMEDOUT\)/);
+  backend.devices.most = 512 * MIB;
+  backend.devices.step = 0;
+  t.match(
+    (await runLine(wait, { backend })).err,
+    /0 of 64M: that size was asked for before.*\nhint: ask/,
+  );
+});
+
 t.test('whoever is overtaken, or loses the VM, is told so', async (t) => {
   const backend = twoVms();
   backend.devices.step = MIB;

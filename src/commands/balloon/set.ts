@@ -33,6 +33,9 @@ export default class BalloonSet extends VmmctlCommand<typeof BalloonSet> {
     wait: flag({ char: 'w', summary: 'wait until the balloon has that size' }),
   };
 
+  /** The target before this command, bytes. */
+  #wanted: number | null = null;
+
   async run(): Promise<void> {
     let last: BalloonRecord | undefined;
     const work = (signal: AbortSignal) =>
@@ -40,14 +43,16 @@ export default class BalloonSet extends VmmctlCommand<typeof BalloonSet> {
         last = record;
       });
     const record = await this.within(work).catch((error) => {
-      throw isLate(error) && last ? notReached(last, last.target ?? 0) : error;
+      throw isLate(error) && last ? this.#notReached(last) : error;
     });
     if (this.flags.json) this.json(record);
   }
 
   async #set(signal: AbortSignal, onLook: (record: BalloonRecord) => void): Promise<BalloonRecord> {
     const management = requireManagement(await this.backend(), 'balloons');
+    if (this.flags.wait) this.#wanted = await wantedNow(management, this.args.vm);
     const asked = await this.#ask(management);
+    onLook(asked);
     this.verbose(`asked ${asked.vm} for a balloon of ${formatSize(asked.target ?? 0)}`);
     return this.flags.wait ? this.#wait(management, asked, { signal, onLook }) : asked;
   }
@@ -84,12 +89,16 @@ export default class BalloonSet extends VmmctlCommand<typeof BalloonSet> {
     try {
       const { end, record } = await waitForBalloon(look, target, { ...options, onLook });
       if (end === 'overtaken') throw overtaken(record);
-      if (end === 'stopped') throw notReached(record, target);
+      if (end === 'stopped') throw this.#notReached(record);
       this.verbose(`the balloon has ${formatSize(target)}`);
       return record;
     } finally {
       line?.end();
     }
+  }
+
+  #notReached(record: BalloonRecord): CodeError {
+    return record.target === this.#wanted ? notToldAgain(record) : notReached(record);
   }
 
   #line(): ReturnType<typeof barLine> | undefined {
@@ -113,15 +122,31 @@ function reached({ actual, target }: BalloonRecord): string {
   return `${formatSize(actual ?? 0)} of ${formatSize(target ?? 0)}`;
 }
 
-function notReached(record: BalloonRecord, target: number): CodeError {
-  const actual = record.actual ?? 0;
-  const message =
-    actual < target
-      ? `the balloon reached ${reached(record)}`
-      : `the balloon still has ${formatSize(actual)}, and not ${formatSize(target)}`;
+/** Null where there is no such VM, which the next call says. */
+async function wantedNow(management: Management, vm: string): Promise<number | null> {
+  const [record] = await management.balloons(vm).catch(() => []);
+  return record?.target ?? null;
+}
+
+function whatWasReached(record: BalloonRecord): string {
+  const [actual, target] = [record.actual ?? 0, record.target ?? 0];
+  if (actual < target) return `the balloon reached ${reached(record)}`;
+  return `the balloon still has ${formatSize(actual)}, and not ${formatSize(target)}`;
+}
+
+/** A host tells its guest nothing of a size that it has asked for already, and the guest does not try again by itself. */
+function notToldAgain(record: BalloonRecord): CodeError {
   return new CodeError(
     'ETIMEDOUT',
-    message,
+    `${whatWasReached(record)}: that size was asked for before, and its host does not tell a guest twice`,
+    'ask for another size first, and then for this one again',
+  );
+}
+
+function notReached(record: BalloonRecord): CodeError {
+  return new CodeError(
+    'ETIMEDOUT',
+    whatWasReached(record),
     `the guest is busy, short of memory, or does not take part; 'vmmctl balloon ${record.vm}' shows what it does later`,
   );
 }

@@ -17,6 +17,7 @@ export const EXPORT_CALLS: CallTable = {
       const path = keeper.exports.hybridPath(domain);
       return { exported: { kind: HYBRID, paths: path === undefined ? [] : [path] } };
     }
+    keeper.world.ownDomain(domain.vm.name, session.caller);
     const kind = kindOf(parameters);
     const lasting = optionalTruth(parameters, 'forClient') !== true;
     const isNew = !keeper.exports.has(domain, kind);
@@ -28,6 +29,7 @@ export const EXPORT_CALLS: CallTable = {
 
   async unexportVm({ session, parameters }) {
     const domain = domainOf(session, parameters);
+    session.shared.keeper.world.ownDomain(domain.vm.name, session.caller);
     unexport(session, domain, parameters);
     await kept(session, domain);
     return {};

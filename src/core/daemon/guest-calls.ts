@@ -28,7 +28,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async setBalloon({ session, parameters }) {
-    const domain = domainOf(session, text(parameters, 'name'));
+    const domain = ownDomain(session, text(parameters, 'name'));
     const size = integer(parameters, 'size', Number.MAX_SAFE_INTEGER);
     if (domain.real.balloon === undefined) domain.vbox.setBalloon(Math.ceil(size / MIB));
     else setRealBalloon(domain, domain.real.balloon, size);
@@ -42,7 +42,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async setHeartbeat({ session, parameters }) {
-    const domain = domainOf(session, text(parameters, 'name'));
+    const domain = ownDomain(session, text(parameters, 'name'));
     domain.vbox.setHeartbeat({
       intervalMs: optionalInteger(parameters, 'intervalMs'),
       timeoutMs: optionalInteger(parameters, 'timeoutMs'),
@@ -53,7 +53,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async raiseEvents({ session, parameters }) {
-    const domain = domainOf(session, text(parameters, 'name'));
+    const domain = ownDomain(session, text(parameters, 'name'));
     domain.vbox.device.raiseEvents(integer(parameters, 'events'));
     await digested(session);
     return {};
@@ -74,7 +74,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async setGuestProperty({ session, parameters }) {
-    const { properties } = vmOf(session, parameters).vbox;
+    const { properties } = ownDomain(session, text(parameters, 'vm')).vbox;
     const name = text(parameters, 'name');
     const status =
       parameters.value === null
@@ -111,7 +111,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async setFault({ session, parameters }) {
-    const domain = domainOf(session, text(parameters, 'name'));
+    const domain = ownDomain(session, text(parameters, 'name'));
     const value = optionalNumber(parameters, 'value');
     const forMs = optionalInteger(parameters, 'forMs');
     domain.faults.set(text(parameters, 'kind'), value, forMs);
@@ -120,7 +120,7 @@ export const GUEST_CALLS: CallTable = {
   },
 
   async clearFault({ session, parameters }) {
-    domainOf(session, text(parameters, 'name')).faults.clear(optionalText(parameters, 'kind'));
+    ownDomain(session, text(parameters, 'name')).faults.clear(optionalText(parameters, 'kind'));
     await digested(session);
     return {};
   },
@@ -165,6 +165,11 @@ function vmOf(session: Session, parameters: Parameters): Domain {
 
 function domainOf(session: Session, name: string): Domain {
   return session.shared.keeper.world.domain(name, session.caller);
+}
+
+/** A VM that the caller may change. */
+function ownDomain(session: Session, name: string): Domain {
+  return session.shared.keeper.world.ownDomain(name, session.caller);
 }
 
 function gone({ vm }: Domain): SystemError {

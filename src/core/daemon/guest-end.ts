@@ -1,5 +1,6 @@
-/** When a simulated guest is no more: its VM is destroyed, or a real kernel has taken its place. */
-import { SystemError } from '../abi/errno.js';
+/** When a simulated guest is no more: its VM is destroyed, switched off or reset, or a real kernel has taken its place. */
+import type { SystemError } from '../abi/errno.js';
+import { GuestLife } from './guest-gone.js';
 import type { Session } from './session.js';
 
 /**
@@ -12,9 +13,9 @@ export function onGuestEnd(
   ended: (error: SystemError) => void,
 ): () => void {
   const { keeper } = session.shared;
-  const domain = keeper.world.domain(name, session.caller);
+  const guest = new GuestLife(keeper.world, keeper.world.domain(name, session.caller));
   return keeper.onChange(() => {
-    const isThere = keeper.world.peek(domain.vm.name) === domain && !domain.real.isThere;
-    if (!isThere) ended(new SystemError('ENODEV', { message: `the guest '${name}' is gone` }));
+    const { end } = guest;
+    if (end !== undefined) ended(end);
   });
 }

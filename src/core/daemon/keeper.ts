@@ -43,6 +43,7 @@ export class Keeper {
     this.pump = new Pump(this.world, clock, {
       deferred: (socket) => this.#deferred(socket),
       timePassed: () => this.#takeEvents(),
+      failed: (error) => log.write(`a defect: ${error instanceof Error ? error.stack : error}`),
     });
     this.exports = makeExports(this);
     this.exports.removeStale();

@@ -1,9 +1,8 @@
 /** Requests about device nodes: open, ioctl, close, directories, sysctls. */
 import { SystemError } from '../abi/errno.js';
 import type { IoctlReply, OpenNode } from '../simulator/node.js';
-import type { RealGuest } from '../simulator/real-guest.js';
 import { onGuestEnd } from './guest-end.js';
-import { explained, realGuestOf } from './guest-gone.js';
+import { explained, type GuestLife, guestOf } from './guest-gone.js';
 import type { Keeper } from './keeper.js';
 import { mappedBy } from './mapped-memory.js';
 import { integer, machineName, oneOf, optionalText, text } from './parameters.js';
@@ -25,14 +24,14 @@ export class NodeTable {
     this.#keeper = keeper;
   }
 
-  /** @param real of the guest that it was opened in. @param vm the name of its VM. */
-  add(node: OpenNode, real?: RealGuest, vm?: string): number {
+  /** @param guest in which it was opened. @param vm the name of its VM. */
+  add(node: OpenNode, guest?: GuestLife, vm?: string): number {
     if (this.#entries.size >= MAX_NODES) {
       node.close();
       throw new SystemError('EMFILE', { syscall: 'open' });
     }
     const handle = this.#next++;
-    this.#entries.set(handle, { node, vm, making: new Set(), real, polling: undefined });
+    this.#entries.set(handle, { node, vm, making: new Set(), guest, polling: undefined });
     return handle;
   }
 
@@ -66,7 +65,7 @@ export const NODE_CALLS: CallTable = {
     try {
       const node = machine.open(path, session.caller, access);
       const vm = of === 'host' ? undefined : of.vm;
-      return { handle: session.nodes.add(node, realGuestOf(call), vm) };
+      return { handle: session.nodes.add(node, guestOf(call), vm) };
     } catch (error) {
       throw aboutPath(error, path);
     }
@@ -82,7 +81,7 @@ export const NODE_CALLS: CallTable = {
     try {
       return ioctlAnswer(await performIoctl(keeper, entry, call), memory);
     } catch (error) {
-      throw explained(error, entry.real);
+      throw explained(error, entry.guest?.end);
     }
   },
 

@@ -6,7 +6,7 @@ import {
   PendingIoctl,
   type UserMemory,
 } from '../simulator/node.js';
-import type { RealGuest } from '../simulator/real-guest.js';
+import type { GuestLife } from './guest-gone.js';
 import type { Keeper } from './keeper.js';
 import type { Log } from './log.js';
 
@@ -21,8 +21,8 @@ export interface NodeEntry {
   readonly vm: string | undefined;
   /** VMs that were created on this handle. */
   readonly making: Set<string>;
-  /** The kernel that may take the place of the guest that it was opened in. */
-  readonly real?: RealGuest | undefined;
+  /** In which it was opened. */
+  readonly guest?: GuestLife | undefined;
   /** Ends the wait of whoever waits until it is readable. */
   polling: AbortController | undefined;
 }

@@ -35,6 +35,8 @@ export interface PumpListener {
   deferred(socket: Socket): void;
   /** Deadlines have let something happen. */
   timePassed(): void;
+  /** What a deadline let happen has failed, which is a defect. */
+  failed(error: unknown): void;
 }
 
 /** The longest that a timer of Node waits, milliseconds. */
@@ -77,7 +79,7 @@ export class Pump {
     if (this.#running) return;
     this.#running = true;
     try {
-      if (this.#deadlines.expire(this.#clock.monotonicMs())) this.#tell.timePassed();
+      if (this.#expire()) this.#tell.timePassed();
       let budget = BURST;
       for (;;) {
         const more = this.#work.run(budget);
@@ -99,6 +101,17 @@ export class Pump {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** A deadline is one VM's: when what it lets happen fails, the others still get theirs. */
+  #expire(): boolean {
+    for (let any = false; ; any = true) {
+      try {
+        return this.#deadlines.expire(this.#clock.monotonicMs()) || any;
+      } catch (error) {
+        this.#tell.failed(error);
+      }
+    }
   }
 
   #serve(): void {

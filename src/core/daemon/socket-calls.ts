@@ -44,7 +44,7 @@ class Entry implements Watcher {
         waiter.resolve(answer);
       } catch (error) {
         this.waiters.shift();
-        waiter.reject(explained(error, this.real));
+        waiter.reject(explained(error, this.real?.refusal));
       }
     }
   }

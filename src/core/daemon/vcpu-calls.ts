@@ -7,7 +7,7 @@ import type { CallTable } from './session.js';
 export const VCPU_CALLS: CallTable = {
   async setVcpuProgram({ session, parameters }) {
     const { keeper } = session.shared;
-    const { vm } = keeper.world.domain(text(parameters, 'name'), session.caller);
+    const { vm } = keeper.world.ownDomain(text(parameters, 'name'), session.caller);
     const vcpu = integer(parameters, 'vcpu');
     keeper.world.vmm.setProgram(vm, vcpu, programOf(parameters));
     keeper.digest();

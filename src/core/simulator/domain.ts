@@ -1,4 +1,5 @@
 /** A VM of the simulated host with all that belongs to it, and what can become of it. */
+import type { GuestPower } from './guest-power.js';
 import type { GuestMachine } from './machine.js';
 import type { Caller } from './node.js';
 import type { RealGuest } from './real-guest.js';
@@ -18,6 +19,7 @@ export interface Domain {
   readonly faults: FaultSet;
   /** The kernel that may have taken the place of the simulated guest. */
   readonly real: RealGuest;
+  readonly power: GuestPower;
   labels: Record<string, string>;
 }
 

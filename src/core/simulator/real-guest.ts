@@ -3,8 +3,7 @@
  * driver; when it comes or goes, the VM has rebooted: connections are lost, and what ran in the guest is gone.
  */
 import { SystemError } from '../abi/errno.js';
-import type { VboxVm } from './vbox/vbox-vm.js';
-import type { Guest, RealDevice, VsockNetwork } from './vsock/network.js';
+import { type Guest, NO_DEVICE, type RealDevice, type VsockNetwork } from './vsock/network.js';
 
 /** What a real kernel told of its memory; bytes, null where it left something out. */
 export interface MemoryReport {
@@ -34,20 +33,11 @@ export interface RealGuestOptions {
   readonly name: string;
   readonly guest: Guest;
   readonly network: VsockNetwork;
-  readonly vbox: VboxVm;
   /** It has come, or gone. */
   changed(): void;
   /** The VM's device on the network is another one. */
   replugged(): void;
 }
-
-/** What a real guest has before a driver of it takes the virtio socket device: nothing that takes packets. */
-const NO_DEVICE: RealDevice = {
-  room: () => 0,
-  take: () => undefined,
-  plugged: () => undefined,
-  flush: () => undefined,
-};
 
 export class RealGuest {
   readonly #options: RealGuestOptions;
@@ -109,21 +99,18 @@ export class RealGuest {
   }
 
   #arrive(device: object): void {
-    const { vbox, changed } = this.#options;
     const isFirst = this.#devices.size === 0;
     this.#devices.add(device);
     if (!isFirst) return;
-    vbox.powerOff();
+    // Before a driver of it takes the socket device, nothing takes packets.
     this.#plug(NO_DEVICE);
-    changed();
+    this.#options.changed();
   }
 
   #leave(device: object): void {
-    const { vbox, changed } = this.#options;
     if (!this.#devices.delete(device) || this.isThere) return;
     this.#plug(undefined);
-    vbox.powerOn();
-    changed();
+    this.#options.changed();
   }
 
   #plug(device: RealDevice | undefined): void {

@@ -15,6 +15,7 @@ import {
   saveDomain,
 } from './domain.js';
 import { applyFault, checkFault } from './guest-faults.js';
+import { GuestPower } from './guest-power.js';
 import { GuestMachine, HostMachine, type Machine } from './machine.js';
 import { type Caller, ROOT } from './node.js';
 import { RealGuest } from './real-guest.js';
@@ -25,8 +26,8 @@ import type { VmciProfileName } from './vmci/profile.js';
 import { Vmci } from './vmci/vmci.js';
 import type { VmmConfig } from './vmm/config.js';
 import { Vmm } from './vmm/registry.js';
-import { cpuCount, memoryBytes, type Vm } from './vmm/vm.js';
-import { VsockNetwork, type VsockTransport } from './vsock/network.js';
+import { cpuCount, memoryBytes, type Vm, type VmEvent } from './vmm/vm.js';
+import { NO_DEVICE, type RealDevice, VsockNetwork, type VsockTransport } from './vsock/network.js';
 import type { ProfileName, VsockPolicy } from './vsock/profile.js';
 
 export interface WorldOptions {
@@ -99,11 +100,13 @@ export class World {
 
   /** Takes over what the device models did. Call after each call on a node. */
   settle(): void {
-    for (const event of this.vmm.takeEvents()) {
-      if (event.type === 'created') this.#created(event.vm);
-      else if (event.type === 'destroyed') this.#destroyed(event.vm);
-      else this.#changed(event.vm);
-    }
+    doAll(this.vmm.takeEvents().map((event) => () => this.#take(event)));
+  }
+
+  #take({ type, vm }: VmEvent): void {
+    if (type === 'created') this.#created(vm);
+    else if (type === 'destroyed') this.#destroyed(vm);
+    else this.#changed(vm);
   }
 
   /** What happened to VMs since the last call. */
@@ -136,6 +139,15 @@ export class World {
     return this.#withCid(this.#known(name, caller));
   }
 
+  /**
+   * A VM that the caller may change: whoever may open its node.
+   * @throws SystemError ENOENT as `domain`; EACCES, and EPERM in a jail without allow.vmm.
+   */
+  ownDomain(name: string, caller: Caller): Domain {
+    this.#own(this.#known(name, caller), caller);
+    return this.domain(name, caller);
+  }
+
   /** The VM whose guest has a CID. */
   domainByCid(cid: number): Domain | undefined {
     for (const domain of this.#domains.values()) if (domain.guest.cid === cid) return domain;
@@ -144,21 +156,22 @@ export class World {
 
   /**
    * The device tree and sockets of the host, or of a simulated guest.
-   * @throws SystemError ENOENT, EOPNOTSUPP for a VM in which a real kernel runs.
+   * @throws SystemError ENOENT, EOPNOTSUPP for a VM in which a real kernel runs, ENODEV for one that is switched off.
    */
   machine(of: 'host' | { vm: string }, caller: Caller): Machine {
     if (of === 'host') return this.host;
     const domain = this.domain(of.vm, caller);
     domain.real.refuse();
+    domain.power.refuse();
     return domain.machine;
   }
 
   /**
-   * @throws SystemError ENOENT, EINVAL (reserved CID), EADDRINUSE, EOPNOTSUPP (another transport while a real kernel is
-   *   there). Nothing is changed when it throws.
+   * @throws SystemError ENOENT, EACCES and EPERM (see `ownDomain`), EINVAL (reserved CID), EADDRINUSE, EOPNOTSUPP
+   *   (another transport while a real kernel is there). Nothing is changed when it throws.
    */
   configure(name: string, change: DomainChange, caller: Caller): Domain {
-    const domain = this.#known(name, caller);
+    const domain = this.#own(this.#known(name, caller), caller);
     const { vsockTransport = domain.guest.transport } = change;
     if (vsockTransport !== domain.guest.transport) domain.real.refuse();
     if (typeof change.cid === 'number') this.#setCid(domain, change.cid);
@@ -202,6 +215,11 @@ export class World {
     const domain = vm && this.#domains.get(vm);
     if (domain !== undefined) return domain;
     throw new SystemError('ENOENT', { path: name, message: `no VM '${name}'` });
+  }
+
+  #own(domain: Domain, caller: Caller): Domain {
+    this.vmm.checkChange(domain.vm, caller);
+    return domain;
   }
 
   /** A program on /dev/vmci may have a context of the number that a VM is to get. */
@@ -259,18 +277,40 @@ export class World {
     const real = new RealGuest({
       name: vm.name,
       guest,
-      vbox,
       network: this.network,
       changed: () => {
+        power.review();
         this.#plugVmci(domain);
         this.#events.push({ type: 'changed', domain });
       },
       replugged: () => faults.renew(),
     });
-    const domain: Domain = { vm, guest, machine, vbox, vmci, faults, real, labels: {} };
+    const power = new GuestPower({
+      vm,
+      isReplaced: () => real.isThere,
+      cutOff: () => {
+        guest.stack.shutDown();
+        vbox.powerOff();
+        vmci.restart();
+        this.network.renewVmci(guest, vmci.driver);
+      },
+      runEnded: () => vbox.properties.runEnded(),
+      leave: () => this.#replug(domain, NO_DEVICE),
+      boot: () => {
+        this.#replug(domain, undefined);
+        vbox.powerOn();
+      },
+    });
+    const domain: Domain = { vm, guest, machine, vbox, vmci, faults, real, power, labels: {} };
     this.#domains.set(vm, domain);
     this.#events.push({ type: 'created', domain });
     vbox.memoryChanged();
+  }
+
+  /** Connections to the guest, and its sockets, end. */
+  #replug({ guest, faults }: Domain, device: RealDevice | undefined): void {
+    this.network.setDevice(guest, device);
+    faults.renew();
   }
 
   #applyFault(domain: Domain, kind: string, value: number | undefined): void {
@@ -281,19 +321,37 @@ export class World {
 
   #changed(vm: Vm): void {
     const domain = this.#domains.get(vm);
-    domain?.vbox.memoryChanged();
-    if (domain !== undefined) this.#events.push({ type: 'changed', domain });
+    if (domain === undefined) return;
+    if (vm.state !== 'destroying') domain.power.review();
+    domain.vbox.memoryChanged();
+    this.#events.push({ type: 'changed', domain });
   }
 
   #destroyed(vm: Vm): void {
     const domain = this.#domains.get(vm);
     if (domain === undefined) return;
     this.#domains.delete(vm);
-    domain.faults.clear();
-    domain.real.close();
-    domain.vbox.close();
-    domain.vmci.setCid(undefined);
-    this.network.removeGuest(domain.guest);
     this.#events.push({ type: 'destroyed', domain });
+    doAll([
+      // Before the faults: to end one could wake the agent.
+      () => domain.vbox.close(),
+      () => domain.faults.clear(),
+      () => domain.real.close(),
+      () => domain.vmci.setCid(undefined),
+      () => this.network.removeGuest(domain.guest),
+    ]);
   }
+}
+
+/** Takes all steps, also when one of them fails. @throws what the first of these threw. */
+function doAll(steps: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }

@@ -110,13 +110,24 @@ export class VboxVm {
     ]);
   }
 
-  /** The guest boots as soon as it has memory; whoever makes a VM may give it in several steps. */
+  /**
+   * The guest boots as soon as it has memory; whoever makes a VM may give it in several steps. One that loses memory
+   * boots anew: what its kernel has there is gone.
+   */
   memoryChanged(): void {
     const { size } = this.memory;
     if (size === this.#size) return;
+    const isLess = size < this.#size;
     this.#size = size;
-    if (this.driver.running) this.agent.reportNow();
-    else if (!this.#off) this.#boot();
+    if (this.#off) return;
+    if (!this.driver.running) this.#boot();
+    else if (isLess) this.#reboot();
+    else this.agent.reportNow();
+  }
+
+  #reboot(): void {
+    this.powerOff();
+    this.powerOn();
   }
 
   #boot(): void {
@@ -124,11 +135,10 @@ export class VboxVm {
     this.#begin();
   }
 
-  /** The simulated guest goes down, and stays so until `powerOn`; what the host wants of it stays. */
+  /** The simulated guest is cut off, and stays so until `powerOn`; what the host wants of it stays. */
   powerOff(): void {
     this.#off = true;
-    this.agent.kill();
-    this.driver.stop();
+    this.#cutOff();
     this.device.reset();
   }
 
@@ -137,8 +147,15 @@ export class VboxVm {
     this.#off = false;
     this.#size = this.memory.size;
     if (this.#size === 0) return;
-    this.driver.reset();
-    this.#begin();
+    this.#boot();
+    // The balloon went with the last guest, and the device knows that nobody has read of it since.
+    this.device.setBalloonTarget(this.device.balloon.targetChunks);
+  }
+
+  /** The guest ends without a word to its host, as at a power cut: calls that wait in it end with ENODEV. */
+  #cutOff(): void {
+    this.driver.powerOff();
+    this.agent.kill();
   }
 
   #begin(): void {
@@ -148,8 +165,8 @@ export class VboxVm {
 
   /** The VM is gone: whoever waits is told so, and nothing of it is due any more. */
   close(): void {
-    this.agent.kill();
-    this.driver.stop();
+    this.properties.close();
+    this.#cutOff();
     this.device.close();
   }
 

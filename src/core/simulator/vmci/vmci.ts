@@ -77,6 +77,13 @@ export class GuestVmci {
     else if (!wasPlugged) this.#driver.probe();
   }
 
+  /** The guest begins anew with its context: what was in its kernel is gone, and others see the context go and come. */
+  restart(): void {
+    const cid = this.#cid;
+    this.setCid(undefined);
+    this.setCid(cid);
+  }
+
   #boot(): [VmciDevice, VmciDriver] {
     const { guest, newestFirst } = this.#profile;
     const { work } = this.#host;

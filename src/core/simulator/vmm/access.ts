@@ -68,9 +68,13 @@ export function checkControlOpen(caller: Caller, config: VmmConfig): void {
  * jail does.
  */
 export function checkVmOpen(caller: Caller, creator: Caller, config: VmmConfig): void {
-  const owner = checksPrivileges(config.release) && caller.uid === creator.uid;
-  if (caller.uid !== 0 && !owner) throw new SystemError('EACCES');
+  if (!mayOpenVm(caller, creator, config)) throw new SystemError('EACCES');
   checkJail(caller, config);
+}
+
+/** Whether the mode of /dev/vmm/NAME lets the caller in: root, and since FreeBSD 15 the VM's owner. */
+export function mayOpenVm(caller: Caller, creator: Caller, config: VmmConfig): boolean {
+  return caller.uid === 0 || (checksPrivileges(config.release) && caller.uid === creator.uid);
 }
 
 /** @throws SystemError EPERM in a jail without allow.vmm. */

@@ -104,11 +104,9 @@ function invalid(message: string): SystemError {
   return new SystemError('EINVAL', { message });
 }
 
-/** Frees all segments, and their mappings with them. */
-export function freeMemsegs(vm: Vm, paths: DevfsPaths): void {
+/** The VM is going: the nodes of its segments are gone. The memory stays for its guest, which ends after it. */
+export function removeMemsegNodes(vm: Vm, paths: DevfsPaths): void {
   for (const { path } of vm.memsegs.values()) {
     if (path !== '') paths.remove(path);
   }
-  vm.memsegs.clear();
-  vm.memmaps.length = 0;
 }

@@ -6,7 +6,15 @@ import { SystemError } from '../../abi/errno.js';
 import { vm_suspend_how } from '../../abi/vmm-machine.js';
 import type { Clock } from '../clock.js';
 import type { Access, Caller, OpenNode, PromptNode } from '../node.js';
-import { canSee, checkCreate, checkDestroy, checkVmOpen, isWithin } from './access.js';
+import {
+  canSee,
+  checkCreate,
+  checkDestroy,
+  checkJail,
+  checkVmOpen,
+  isWithin,
+  mayOpenVm,
+} from './access.js';
 import {
   clampMaxCpu,
   hasControlNode,
@@ -15,7 +23,7 @@ import {
   type VmmConfig,
 } from './config.js';
 import { openControl } from './control.js';
-import { allocMemseg, freeMemsegs, mapMemseg } from './memory.js';
+import { allocMemseg, mapMemseg, removeMemsegNodes } from './memory.js';
 import { checkNameLength, collapseSlashes, DevfsPaths, vmPath } from './names.js';
 import { Programs } from './programs.js';
 import { endRuns, requestIdle, wake } from './run.js';
@@ -75,6 +83,14 @@ export class Vmm {
     }
     checkVmOpen(caller, vm.creator, this.config);
     return openVmNode(this, vm, caller);
+  }
+
+  /** May the caller change a VM, other than by its node? @throws SystemError EACCES, EPERM, as `openVm`. */
+  checkChange({ name, creator }: Vm, caller: Caller): void {
+    if (!mayOpenVm(caller, creator, this.config)) {
+      throw new SystemError('EACCES', { message: `the VM '${name}' is not yours to change` });
+    }
+    checkJail(caller, this.config);
   }
 
   /**
@@ -198,7 +214,7 @@ export class Vmm {
     this.#byName.delete(vm.name);
     this.#byPath.delete(vm.path);
     this.paths.remove(vm.path);
-    freeMemsegs(vm, this.paths);
+    removeMemsegNodes(vm, this.paths);
     this.#programs.forget(vm);
     this.#count(vm.creator.uid, -1);
     this.#changed.delete(vm);

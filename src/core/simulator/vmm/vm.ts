@@ -61,6 +61,8 @@ export interface Vm {
   state: VmState;
   /** One of vm_suspend_how: why it is suspended, or NONE. */
   suspendReason: number;
+  /** How often VM_REINIT has made it as new. */
+  resets: number;
   topology: Topology;
   /** By segment number. */
   readonly memsegs: Map<number, Memseg>;
@@ -95,6 +97,7 @@ export function newVm(
     ...identity,
     state: 'created',
     suspendReason: vm_suspend_how.VM_SUSPEND_NONE,
+    resets: 0,
     memsegs: new Map(),
     memmaps: [],
     activeCpus: new Set(),
@@ -200,6 +203,7 @@ export function resetVm(vm: Vm): void {
   const kept = vm.memmaps.filter(({ segid }) => isSystemMemory(vm, segid));
   vm.memmaps.splice(0, vm.memmaps.length, ...kept);
   vm.suspendReason = vm_suspend_how.VM_SUSPEND_NONE;
+  vm.resets++;
   const cpus = [vm.activeCpus, vm.suspendedCpus, vm.debugCpus, vm.haltedCpus];
   for (const each of cpus) each.clear();
   vm.vcpus.clear();

@@ -49,6 +49,14 @@ export interface RealDevice extends Driver {
   flush(): void;
 }
 
+/** Where nobody is: nothing takes packets, and nothing comes. */
+export const NO_DEVICE: RealDevice = {
+  room: () => 0,
+  take: () => undefined,
+  plugged: () => undefined,
+  flush: () => undefined,
+};
+
 /** A guest's side. It has no device until it has a CID. */
 export interface Guest {
   /** Of its programs, where it is a simulated one. */
@@ -147,6 +155,13 @@ export class VsockNetwork {
     if (cid !== undefined) this.setCid(guest, cid);
   }
 
+  /** The kernel of a guest whose vsock VMCI carries is another one: it has booted anew. Its connections have ended. */
+  renewVmci(guest: Guest, api: KernelApi): void {
+    if (guest.transport !== 'vmci') return;
+    guest.stack.vmci?.close();
+    guest.stack.vmci = this.#vmci?.guestSide(guest.stack, api, guest);
+  }
+
   /** Stops or resumes the vsock traffic of a guest; over VMCI what it and the host say of their queues. */
   stall(guest: Guest, stalled: boolean): void {
     const { cid, port } = guest;
@@ -156,7 +171,7 @@ export class VsockNetwork {
 
   /**
    * Gives a guest a real kernel's device instead of simulated programs, or (undefined) takes it away again: the guest has
-   * rebooted either way. Its sockets end, and connections to it. Not for a guest with VMCI.
+   * rebooted either way. Its sockets end, and connections to it. A real kernel's is not for a guest with VMCI.
    */
   setDevice(guest: Guest, device: RealDevice | undefined): void {
     if (guest.device !== undefined) this.#devices.delete(guest.device);

@@ -117,14 +117,19 @@ export class VboxGuestDriver {
     this.#lostChunks.push(...vbg.balloon.abandon());
   }
 
-  /** The guest reboots: the host is told nothing, all memory is free again, and the driver is loaded anew. */
-  reset(): void {
+  /** The guest loses its power: the host is told nothing, calls end with ENODEV, and all memory is free again. */
+  powerOff(): void {
     const vbg = this.#running?.vbg;
     this.#running = undefined;
     vbg?.abandon();
     const chunks = [...this.#lostChunks.splice(0), ...(vbg?.balloon.abandon() ?? [])];
     for (const chunk of chunks) releaseChunk(this.#platform.pages, chunk);
     this.#host.releaseAll();
+  }
+
+  /** The guest reboots without having gone down: as if it had lost its power, and the driver is loaded anew. */
+  reset(): void {
+    this.powerOff();
     this.start();
   }
 

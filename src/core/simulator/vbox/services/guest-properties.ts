@@ -63,14 +63,14 @@ export class GuestPropertyService implements HgcmService, PropertyHost {
   readonly store: PropertyStore;
   readonly #notifications = new Notifications();
   readonly #waits = new Waits();
+  readonly #initial: readonly [name: string, value: string][];
   readonly #listeners = new Set<{ patterns: Patterns; listener: Listener }>();
 
   constructor({ clock, profile = 'v7', hostVersion = HOST_VERSION }: GuestPropertyOptions) {
     this.profile = PROPERTY_PROFILES[profile];
     this.store = new PropertyStore(clock, (change) => this.#tell(change));
-    for (const [name, value] of initialProperties(hostVersion)) {
-      this.store.set('host', name, value, OF_HOST);
-    }
+    this.#initial = initialProperties(hostVersion);
+    this.#setInitial();
   }
 
   /** One property, or a status: VERR_INVALID_PARAMETER for what is no name, VERR_NOT_FOUND. */
@@ -121,6 +121,11 @@ export class GuestPropertyService implements HgcmService, PropertyHost {
     return () => void this.#listeners.delete(entry);
   }
 
+  /** The VM is gone: nobody is told of changes any more. */
+  close(): void {
+    this.#listeners.clear();
+  }
+
   /** GUEST_PROP_F; with RDONLYGUEST the guest may change nothing. */
   setGlobalFlags(flags: number): void {
     this.store.globalFlags = flags;
@@ -167,9 +172,16 @@ export class GuestPropertyService implements HgcmService, PropertyHost {
   /** The VM was reset: waits end, what lives until a reset is gone, and the host counts it. */
   reset(): void {
     this.#waits.clear();
-    this.store.deleteAtReset();
+    this.store.deleteWith(GUEST_PROP_F.GUEST_PROP_F_TRANSRESET);
     const count = Number(this.store.get(RESET_COUNTER)?.value ?? 0);
     this.store.set('host', RESET_COUNTER, String(count + 1), OF_HOST);
+  }
+
+  /** The VM was switched off: what lives no longer is gone, and the host's own are as at the start of a VM. */
+  runEnded(): void {
+    const own = new Set(this.#initial.map(([name]) => name));
+    this.store.deleteWith(GUEST_PROP_F.GUEST_PROP_F_TRANSIENT, (name) => !own.has(name));
+    this.#setInitial();
   }
 
   nextChange(call: HgcmCall, text: string, timestamp: bigint): number | undefined {
@@ -180,6 +192,10 @@ export class GuestPropertyService implements HgcmService, PropertyHost {
     // Whether it is deleted now: an old change of a property that is gone since has its value, and the mark.
     const deleted = this.store.get(change.name) === undefined;
     return failure(writeNotification(call, change, deleted, this.profile)) ?? status;
+  }
+
+  #setInitial(): void {
+    for (const [name, value] of this.#initial) this.store.set('host', name, value, OF_HOST);
   }
 
   #tell(change: GuestPropertyChange): void {

@@ -87,10 +87,10 @@ export class PropertyStore {
     return VBOX_STATUS.VINF_SUCCESS;
   }
 
-  /** Deletes those that do not live longer than until a reset, whoever may write them. */
-  deleteAtReset(): void {
+  /** Deletes those with a flag, whoever may write them. */
+  deleteWith(flag: number, isMeant: (name: string) => boolean = () => true): void {
     for (const { name, flags } of [...this.#properties.values()]) {
-      if ((flags & GUEST_PROP_F.GUEST_PROP_F_TRANSRESET) === 0) continue;
+      if ((flags & flag) === 0 || !isMeant(name)) continue;
       this.#properties.delete(name);
       this.#deleted(name, this.#now());
     }
