@@ -264,6 +264,7 @@ export class World {
       changed: () => {
         this.#plugVmci(domain);
         this.#events.push({ type: 'changed', domain });
+        vm.hasRealGuest = real.isThere;
       },
       replugged: () => faults.renew(),
     });
