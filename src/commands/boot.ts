@@ -125,10 +125,15 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
       kernel.end();
     });
     const watching = new AbortController();
+    const stopped = this.#stopped(management, watching.signal).catch((error) => {
+      if (this.status === 0) throw error;
+      // A signal ends it already.
+      return kernel.ended;
+    });
     try {
       const end = await this.within((signal) => {
         signal.addEventListener('abort', () => kernel.end(), { once: true });
-        return Promise.race([kernel.ended, this.#stopped(management, watching.signal)]);
+        return Promise.race([kernel.ended, stopped]);
       });
       this.status ||= statusOfGuest(statusIn(directory), end);
     } finally {

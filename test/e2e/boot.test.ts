@@ -137,6 +137,19 @@ t.test('a guest is ended', async (t) => {
       await nothingLeft(t, host, pids());
     }
   });
+  await t.test('by a signal, and its VM is destroyed meanwhile', async (t) => {
+    const { command, pids } = await boot(
+      t,
+      host,
+      'trap "echo told" TERM; echo up; while :; do sleep 0.1; done',
+    );
+    command.kill('SIGTERM');
+    await command.waitForOutput('told');
+    t.match(await host.run(['destroy', 'web1']), { status: 0 });
+    t.match(await command.ended, { status: 143, stderr: '' });
+    await nothingLeft(t, host, pids());
+    await host.json(['create', 'web1']);
+  });
   await t.test('when its VM is destroyed', async (t) => {
     const { command, pids } = await boot(t, host, waits);
     t.match(await host.run(['destroy', 'web1']), { status: 0 });
