@@ -26,7 +26,7 @@ import { die, Interrupts } from './cli/interrupts.js';
 import { type Io, processIo } from './cli/io.js';
 import { loadOclif } from './cli/load-oclif.js';
 import type { OclifOptions } from './cli/oclif.js';
-import { flush, guardOutput } from './cli/pipes.js';
+import { flush, guardOutput, guardReader } from './cli/pipes.js';
 import { topicList } from './cli/topics.js';
 import { HIDDEN, loaders } from './commands/index.js';
 import type { ConnectOptions } from './core/backend/connect.js';
@@ -53,6 +53,7 @@ export interface Surroundings {
   interrupts: Interrupts;
   places: Places;
   connect: Invocation['connect'];
+  endWithReader: Invocation['endWithReader'];
 }
 
 /** Runs the process from its arguments to its end. */
@@ -68,6 +69,7 @@ export async function main(given: Partial<Surroundings> = {}): Promise<void> {
     interrupts,
     places: given.places ?? bundled(),
     connect,
+    endWithReader: () => guardReader(hangUp),
     ...given,
   });
   await flush(process.stdout);
@@ -117,6 +119,11 @@ async function connect(uri: string, options: ConnectOptions): Promise<Backend> {
   return connectBackend(uri, options);
 }
 
+async function hangUp(fd: number): Promise<void> {
+  const { hangUp } = await import('./core/native/hang-up.js');
+  return hangUp(fd);
+}
+
 function versionLine(): string {
   return `vmmctl/${VERSION} ${process.platform}-${process.arch} node-${process.version}`;
 }
@@ -163,11 +170,13 @@ async function showTopic(
   );
 }
 
-function makeInvocation({ io, interrupts, places, connect }: Surroundings): Invocation {
+function makeInvocation(surroundings: Surroundings): Invocation {
+  const { io, interrupts, places, connect, endWithReader } = surroundings;
   const invocation: Invocation = {
     io,
     interrupts,
     connect,
+    endWithReader,
     async showHelp(words) {
       await loadAllCommands();
       if (words.length > 0 && !findTopic(IDS, words) && !IDS.includes(words.join(':'))) {

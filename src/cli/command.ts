@@ -15,8 +15,14 @@ import type { Io } from './io.js';
 import { loadOclif } from './load-oclif.js';
 import { formatDuration, parseBackendUri, parseDuration } from './parse.js';
 import { spin } from './progress.js';
-import { type ConfigFile, type KeyName, readConfig, resolveSetting } from './settings.js';
-import { checkFlagNames, usageError } from './usage.js';
+import {
+  type ConfigFile,
+  type KeyName,
+  readConfig,
+  readSetting,
+  resolveSetting,
+} from './settings.js';
+import { checkExclusive, checkFlagNames, usageError } from './usage.js';
 import { renderJson } from './view/json.js';
 import { type Column, renderTable, type TableOptions } from './view/table.js';
 
@@ -27,6 +33,8 @@ export interface Invocation {
   io: Io;
   interrupts: Interrupts;
   connect(uri: string, options: ConnectOptions): Promise<Backend>;
+  /** Ends the process quietly when nobody can read stdout any more. */
+  endWithReader(): void;
   /** Shows help; words are those of a command or a topic. */
   showHelp(words: readonly string[]): Promise<void>;
   /** Every command's class by its id. */
@@ -112,8 +120,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
 
   get timeoutMs(): number | undefined {
     if (this.flags.timeout !== undefined) return this.flags.timeout;
-    const { value } = this.setting('timeout', undefined);
-    return value === undefined ? undefined : parseDuration(value);
+    return this.#read('timeout', undefined, parseDuration);
   }
 
   /** Whose nodes and sockets to use: those of the guest named by `--in`, or the host's. */
@@ -124,7 +131,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   }
 
   get backendUri(): string {
-    return parseBackendUri(this.setting('backend', this.flags.backend).value ?? 'sim');
+    return this.#read('backend', this.flags.backend, parseBackendUri) ?? 'sim';
   }
 
   /** Connects at the first call; closed when the command ends. */
@@ -140,6 +147,11 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
   /** Data, to stdout. */
   out(text: string): void {
     this.io.stdout.write(text);
+  }
+
+  /** For what waits to tell something: the command ends, quietly, when nobody can read stdout any more. */
+  endWithReader(): void {
+    this.invocation.endWithReader();
   }
 
   /** A message for people, to stderr; silent with --quiet and --json. */
@@ -213,6 +225,10 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
     return resolveSetting(key, given, this.io.env, this.#config);
   }
 
+  #read<V>(key: KeyName, given: string | undefined, convert: (text: string) => V): V | undefined {
+    return readSetting(key, this.setting(key, given), this.io.env, convert);
+  }
+
   #message(text: string): void {
     this.io.stderr.write(`${text}\n`);
   }
@@ -227,6 +243,8 @@ async function runByOclif(Class: CommandClass, argv: string[], config: unknown):
   if (wrong) throw wrong;
   const result = await (await loadOclif()).parse(grammar, own);
   if ('problem' in result) throw usageError(result.problem, grammar, words);
+  const clash = checkExclusive(result.input, grammar, words);
+  if (clash) throw clash;
   return execute(Class, options.invocation, result.input, rest);
 }
 

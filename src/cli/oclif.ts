@@ -86,10 +86,10 @@ export async function parse(
   }
 }
 
-/** The grammar without what we do ourselves: environment, defaults, conversion. */
+/** The grammar without what we do ourselves: environment, defaults, conversion, which flags exclude each other. */
 function parserInput(grammar: Grammar): Parameters<typeof Parser.parse>[1] {
   const flags = Object.entries(grammar.flags).map(([name, flag]) => {
-    const { env: _env, default: _default, read: _read, ...rest } = flag;
+    const { env: _env, default: _default, read: _read, exclusive: _exclusive, ...rest } = flag;
     return [name, { ...rest, name }];
   });
   const args = Object.entries(grammar.args).map(([name, { read: _read, ...rest }]) => [

@@ -38,7 +38,7 @@ export function transferLine({ stderr, isTty }: Io) {
   const text = (now: number) => {
     const { sent, received } = moved;
     const rate = ((sent + received) / Math.max(now - start, 1)) * 1000;
-    return `${formatSize(sent)} sent, ${formatSize(received)} received, ${formatSize(rate)}/s`;
+    return `${formatSize(sent)} sent, ${formatSize(received)} received, ${formatSize(Math.round(rate))}/s`;
   };
   const line = {
     update(sent: number, received: number): void {

@@ -1,6 +1,6 @@
 /** Says in one line what is wrong with a command line that a parser refused, and what was likely meant. */
 import { UsageError } from './errors.js';
-import { endOfFlags, type Grammar } from './fast-parse.js';
+import { endOfFlags, type Grammar, type RawInput } from './fast-parse.js';
 import { closest } from './suggest.js';
 
 /** What oclif's parser found wrong. */
@@ -45,6 +45,21 @@ export function checkFlagNames(
     if (flag.type === 'boolean' && value !== undefined) {
       return new UsageError(`--${name} takes no value`, help);
     }
+  }
+  return undefined;
+}
+
+/** Flags that may not be given together. */
+export function checkExclusive(
+  { flags }: RawInput,
+  grammar: Grammar,
+  command: string,
+): UsageError | undefined {
+  for (const name of Object.keys(flags)) {
+    const other = grammar.flags[name]?.exclusive?.find((each) => flags[each] !== undefined);
+    if (other === undefined) continue;
+    const help = `see 'vmmctl ${command} --help'`;
+    return new UsageError(`--${name} and --${other} exclude each other`, help);
   }
   return undefined;
 }

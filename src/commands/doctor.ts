@@ -3,7 +3,6 @@ import { userInfo } from 'node:os';
 import { VmmctlCommand } from '../cli/command.js';
 import { args, flag } from '../cli/flags.js';
 import { painter } from '../cli/paint.js';
-import { parseBackendUri } from '../cli/parse.js';
 import { escapeControls } from '../cli/view/escape.js';
 import { SystemError } from '../core/abi/errno.js';
 import type { Machine } from '../core/backend/port.js';
@@ -62,8 +61,8 @@ export default class Doctor extends VmmctlCommand<typeof Doctor> {
 
   /** This machine, if nothing else is named. */
   override get backendUri(): string {
-    const { value, origin } = this.setting('backend', this.flags.backend);
-    if (value !== undefined && origin !== 'default') return parseBackendUri(value);
+    const { origin } = this.setting('backend', this.flags.backend);
+    if (origin !== 'default') return super.backendUri;
     return this.machine === 'host' ? 'device' : 'sim';
   }
 

@@ -64,6 +64,7 @@ export default class List extends VmmctlCommand<typeof List> {
     if (!backend.management) {
       throw new SystemError('EOPNOTSUPP', { message: `'${backend.uri}' does not tell of changes` });
     }
+    this.endWithReader();
     const lists = backend.management.watch({ signal: this.signal });
     const live = this.io.isTty.stdout && !this.flags.json && !template;
     return live ? this.#watchLive(lists) : this.#watchLines(lists, template);

@@ -179,6 +179,7 @@ export default class Run extends VmmctlCommand<typeof Run> {
 
   async #print(exits: AsyncIterable<Exit>): Promise<void> {
     const { raw, count } = this.flags;
+    this.endWithReader();
     const last = await printExits(this, exits, { raw, count });
     const how = last?.record.how;
     if (last?.record.exit !== 'SUSPENDED' || typeof how !== 'string') return;

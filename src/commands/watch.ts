@@ -12,6 +12,8 @@ import { type Column, renderRow } from '../cli/view/table.js';
 export interface Watched<R> {
   look(): Promise<R[]>;
   nameOf(record: R): string;
+  /** What --quiet shows of one that has changed. */
+  essential(record: R): string;
   columns(): readonly Column<R>[];
   /** What the plot has of a look, given the record of the one before. */
   valueOf(record: R, before: R | undefined): number | null;
@@ -50,6 +52,7 @@ export async function watchRecords<R>(
   const { io, flags } = command;
   const live = io.isTty.stdout && io.env.TERM !== 'dumb' && !flags.json && !flags.quiet;
   const looks = looksOf(watched, options, command.signal);
+  command.endWithReader();
   if (live) await watchLive(command, watched, looks);
   else await watchLines(command, watched, looks);
 }
@@ -121,12 +124,12 @@ function showChanges<R>(
 ): void {
   const columns = watched.columns();
   const changes = [
-    ...changed.map((each) => ({ name: watched.nameOf(each), text: renderRow(each, columns) })),
-    ...gone.map((name) => ({ name, text: `${escapeControls(name)}  gone` })),
+    ...changed.map((each) => ({ brief: watched.essential(each), text: renderRow(each, columns) })),
+    ...gone.map((name) => ({ brief: name, text: `${escapeControls(name)}  gone` })),
   ];
   const time = new Date(command.io.now()).toISOString();
-  for (const { name, text } of changes) {
-    command.out(command.flags.quiet ? `${escapeControls(name)}\n` : `${time}  ${text}\n`);
+  for (const { brief, text } of changes) {
+    command.out(command.flags.quiet ? `${escapeControls(brief)}\n` : `${time}  ${text}\n`);
   }
 }
 

@@ -59,12 +59,57 @@ t.test('wrong keys, values and files are refused', async (t) => {
   t.match(await runLine(['config', 'set', 'timeout', '5'], { env }), { status: 2 });
   t.match(await runLine(['config', 'get', 'in'], { env }), { status: 3, out: '' });
   mkdirSync(join(env.XDG_CONFIG_HOME, 'vmmctl'));
-  for (const text of ['{', '[]', '{"backend":1}', '{"foo":"x"}']) {
-    writeFileSync(configPath(env), text);
-    t.match(await runLine(['list'], { env }), { status: 2, out: '', err: /EINVAL/ }, text);
+  const path = configPath(env);
+  const unset = (key: string) => `hint: take it out: vmmctl config set ${key} ''`;
+  const files: [string, string, string][] = [
+    ['{', `${path} is not valid JSON (EINVAL)`, `hint: correct or remove ${path}`],
+    ['[]', `${path} is not a JSON object (EINVAL)`, `hint: correct or remove ${path}`],
+    ['{"backend":1}', `${path}: backend is not a string (EINVAL)`, unset('backend')],
+    ['{"a":"x"}', `${path}: 'a' is no key of the configuration (EINVAL)`, unset('a')],
+  ];
+  for (const [text, message, hint] of files) {
+    writeFileSync(path, text);
+    for (const command of ['list', 'config list', 'config get in']) {
+      const { status, out, err } = await runLine(command.split(' '), { env });
+      t.same({ status, out }, { status: 2, out: '' }, text);
+      t.equal(err, `vmmctl: ${command.replace(' in', '')}: ${message}\n${hint}\n`);
+    }
+    if (text.startsWith('{"')) continue;
     t.match(await runLine(['config', 'set', 'in', 'web1'], { env }), { status: 2 }, text);
-    t.equal(readFileSync(configPath(env), 'utf8'), text, 'it is left as it was');
+    t.equal(readFileSync(path, 'utf8'), text, 'it is left as it was');
   }
+});
+
+t.test('a wrong file is mended a key at a time', async (t) => {
+  const env = { XDG_CONFIG_HOME: t.testdir() };
+  const path = configPath(env);
+  writeConfig(env, 'in', 'web1');
+  writeFileSync(path, '{"foo":"x","backend":1,"timeout":"abc"}');
+  const set = (...words: string[]) => runLine(['config', 'set', ...words], { env });
+  t.match(await set('foo', 'y'), { status: 2, err: /'foo' is no key/ });
+  t.match(await set('bar', ''), { status: 2, err: /'bar' is no key/ });
+  t.match(await set('foo', ''), { status: 0, err: '' });
+  t.match(await set('backend', 'sim:a'), { status: 0, err: '' });
+  t.same(JSON.parse(readFileSync(path, 'utf8')), { backend: 'sim:a', timeout: 'abc' });
+  t.match(await runLine(['list'], { env }), {
+    status: 2,
+    err: `vmmctl: list: ${path}: timeout: 'abc' is not a duration (EINVAL)
+hint: a duration is a number and a unit: 500ms, 2s, 1m, 1h; take it out: vmmctl config set timeout ''
+`,
+  });
+  t.match(await set('timeout', ''), { status: 0 });
+  t.match(await runLine(['list'], { env }), { status: 0 });
+});
+
+t.test('a wrong value is named by where it stands', async (t) => {
+  const variable = { VMMCTL_BACKEND: 'foo' };
+  t.match(await runLine(['list'], { env: variable }), {
+    status: 2,
+    err: /^vmmctl: list: VMMCTL_BACKEND: 'foo' is not a backend/,
+  });
+  t.match(await runLine(['list', '-b', 'foo'], { env: variable }), {
+    err: /^vmmctl: list: --backend: 'foo' is not a backend/,
+  });
 });
 
 t.test('an --in of the environment does not disturb commands of the host', async (t) => {

@@ -198,6 +198,7 @@ t.test('the guest sees its own balloon', async (t) => {
   ]);
   const watched = await show('--in web1 balloon watch --count 1');
   t.match(watched.out, /Z {2}- {2}- {2}- {2}64M/);
+  t.equal((await show('--in web1 balloon watch --count 1 -q')).out, '64M\n');
   const env = { VMMCTL_IN: 'web1' };
   t.equal((await runLine(line('balloon -q --in host'), { backend: twoVms(), env })).status, 0);
   t.match(await runLine(line('balloon web1'), { backend: twoVms(), env }), {

@@ -64,6 +64,13 @@ for (const way of WAYS) {
       t.match(ran, { status: 2, out: '', err: /^vmmctl: sim fault.*\(EINVAL\)\n/ }, text);
     }
     t.same(backend.calls, []);
+    for (const text of ['web1 --clear --for 1s', 'web1 --for 1s --clear']) {
+      const { err } = await runLine(line(`sim fault ${text}`), { way, backend });
+      t.match(
+        err,
+        /^vmmctl: sim fault: --\w+ and --\w+ exclude each other \(EINVAL\)\nhint: [^\n]+\n$/,
+      );
+    }
     const typo = await runLine(line('sim fault web1 agent-stob'), { way, backend });
     t.match(typo.err, "hint: did you mean 'agent-stop'?");
   });

@@ -108,6 +108,11 @@ for (const way of WAYS) {
       backend.calls.filter((call) => call !== 'connect'),
       [],
     );
+    t.equal(
+      (await runLine(line('heartbeat set web1 --on --off'), { way })).err,
+      'vmmctl: heartbeat set: --on and --off exclude each other (EINVAL)\n' +
+        "hint: see 'vmmctl heartbeat set --help'\n",
+    );
   });
 }
 

@@ -93,12 +93,16 @@ t.test('the scripts of completion know every command and flag', async (t) => {
 
 t.test('bash completes words, flags, values and names', async (t) => {
   const script = completionScript('bash', commands);
-  const complete = (line: string) => {
-    const words = line.split(' ');
+  const complete = (line: string, name = 'web1') => {
+    // bash ends words at these too.
+    const words = line.split(' ').flatMap((word) => word.split(/([=:]+)/));
+    if (/[=:]$/.test(line)) words.pop();
     const quoted = words.map((word) => `'${word}'`).join(' ');
-    const source = `vmmctl() { echo web1; }\n${script}
-COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _vmmctl; echo "\${COMPREPLY[*]}"`;
-    return spawnSync('bash', ['-c', source], { encoding: 'utf8' }).stdout.trim();
+    const source = `vmmctl() { echo '${name}'; }\n${script}
+COMP_LINE='${line}'; COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _vmmctl; echo "\${COMPREPLY[*]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', source], { encoding: 'utf8' });
+    t.equal(stderr, '', line);
+    return stdout.trim();
   };
   t.equal(complete('vmmctl si'), 'sim');
   t.equal(complete('vmmctl sim st'), 'start stop status');
@@ -124,6 +128,22 @@ COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _vmmctl; echo "\${COMPRE
   t.equal(complete('vmmctl heartbeat set web1 --o'), '--on --off');
   t.equal(complete('vmmctl sim fault w'), 'web1');
   t.equal(complete('vmmctl sim fault web1 agent-'), 'agent-stop agent-refuse agent-lag=');
+  t.equal(complete('vmmctl -b sim balloon w'), 'watch web1', 'sim is no command there');
+  t.equal(complete('vmmctl --backend sim:test balloon w'), 'watch web1');
+  t.equal(complete('vmmctl --backend=sim balloon w'), 'watch web1');
+  t.equal(complete('vmmctl --in list balloon w'), 'watch web1');
+  t.equal(complete('vmmctl balloon --in set w'), 'watch web1');
+  t.equal(complete('vmmctl --in w'), 'web1', 'before the command');
+  t.equal(complete('vmmctl --in=w'), 'web1');
+  t.equal(complete('vmmctl list --in='), 'web1');
+  const bold = '$(date>&2)';
+  t.equal(complete('vmmctl list --in ', bold), bold, 'a name is not run');
+  t.equal(complete('vmmctl guestprop set --flags=TRANSI'), 'TRANSIENT');
+  t.equal(complete('vmmctl list --watch --form'), '--format', 'a flag without a value here');
+  t.equal(complete('vmmctl hgcm call x 1 u3'), 'u32:');
+  t.equal(complete('vmmctl hgcm call x 1 u32:'), '');
+  t.equal(complete('vmmctl config get t'), 'timeout');
+  t.equal(complete('vmmctl config set b'), 'backend');
 });
 
 t.test('the hidden command for completion fails in silence', async (t) => {

@@ -128,6 +128,14 @@ for (const way of WAYS) {
       ['--in web1 hgcm call Echo 1 u32', /a parameter is u32:N/],
       ['--in web1 hgcm call Echo 1 u23:5', /did you mean 'u32:'\?/],
       ['--in web1 hgcm call Echo 1 out:25M', /a buffer has at most 24M/],
+      [
+        '--in web1 hgcm call Echo 1 out:16M out:16M',
+        /the buffers have 32.0M together \(EINVAL\)\nhint: a call to a simulated host has at most 31M/,
+      ],
+      [
+        `--in web1 hgcm call ${'é'.repeat(64)} 1`,
+        /SERVICE: a name of 128 bytes \(EINVAL\)\nhint: a service's has 127 at most/,
+      ],
       ['--in web1 hgcm call Echo 1 out:x', /'x' is not a size/],
       ['--in web1 hgcm call Echo 1 in:- inout:-', /stdin can be read for one parameter/],
     ];

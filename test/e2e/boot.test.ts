@@ -196,3 +196,17 @@ t.test('--dry-run names the sockets that sim export makes', async (t) => {
     t.same((await host.json<{ args: string[] }>(dryRun)).args, args, 'also once they are there');
   }
 });
+
+t.test('a VM whose vsock VMCI carries is refused, by --dry-run too', async (t) => {
+  const host = await simulatedHost(t);
+  mkdirSync(host.path('bin'), { recursive: true });
+  writeFileSync(host.path('bin/linux.uml'), KERNEL, { mode: 0o755 });
+  await host.json(['create', 'web1', '--vsock-transport', 'vmci']);
+  for (const more of [[], ['--dry-run']]) {
+    const ran = await host.run(['boot', 'web1', '--uml', '--init', 'true', ...more]);
+    t.match(ran, { status: 7, stderr: /carried by VMCI \(EOPNOTSUPP\)\nhint: / });
+    t.equal(ran.stdout.length, 0);
+  }
+  const exports = (await host.json<{ exports: unknown[] }[]>(['inspect', 'web1']))[0]?.exports;
+  t.equal(exports?.length, 1, 'nothing is offered');
+});

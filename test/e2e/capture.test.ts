@@ -244,6 +244,17 @@ t.test('a reader that stands still loses packets, and keeps nobody waiting', asy
   t.ok(statSync(host.path('slow.pcap')).size < 40 * 2 ** 20, 'what waits is bounded');
 });
 
+t.test('--timeout ends a capture that waits, and tells what there was', async (t) => {
+  const host = await simulatedHost(t);
+  await host.run(['create', 'web1']);
+  const capture = ['vsock', 'capture', '--write', 'late.pcap', '--timeout', '100ms'];
+  t.match(await host.run(capture), {
+    status: 6,
+    stderr: /\n0 packets captured, 0 lost\nvmmctl: .* not done within 100ms \(ETIMEDOUT\)\n$/,
+  });
+  t.equal(statSync(host.path('late.pcap')).size, FILE_HEADER);
+});
+
 t.test('who may capture, and what', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1']);

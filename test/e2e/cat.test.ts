@@ -35,6 +35,9 @@ t.test('vsock cat', async (t) => {
       ['web1:9', 6, /refuses/],
       ['nobody:9', 3, /no VM 'nobody'/],
       ['unix:none', 3, /unix:none does not exist/],
+      ['unix-listen:none/x', 3, /unix-listen:none.x: there is no such directory \(ENOENT\)/],
+      [`unix:${'x'.repeat(108)}`, 1, /at most 107 bytes \(ENAMETOOLONG\)/],
+      [`unix-listen:${'x'.repeat(108)}`, 1, /at most 107 bytes \(ENAMETOOLONG\)/],
       ['file:none', 3, /none/],
       ['tcp:127.0.0.1:1', 6, /refuses/],
     ];
@@ -76,6 +79,23 @@ t.test('vsock cat', async (t) => {
     const { stdout } = await host.run(['vsock', 'connect', 'web1', '7001'], { input: 'hello' });
     t.equal(stdout.toString(), 'from inside');
     t.equal((await cat.ended).stdout.toString(), 'hello');
+  });
+
+  await t.test('a socket with a short name in a deep directory', async (t) => {
+    const deep = `${'d'.repeat(60)}/${'e'.repeat(60)}`;
+    await host.shell(`mkdir -p ${deep}`).ended;
+    for (const end of ['SIGTERM', 'SIGKILL'] as const) {
+      const line = `cd ${deep} && exec vmmctl vsock cat unix-listen:u.sock web1:7000 --fork`;
+      const listen = host.shell(line);
+      await listen.waitFor('listening on unix-listen:u.sock');
+      const use = `cd ${deep} && echo over | vmmctl vsock cat unix:u.sock`;
+      t.match(await host.shell(use).ended, { status: 0, stdout: Buffer.from('over\n') });
+      const second = await host.shell(`cd ${deep} && vmmctl vsock cat unix-listen:u.sock`).ended;
+      t.match(second, { status: 4, stderr: /u.sock is in use/ });
+      listen.kill(end);
+      await listen.ended;
+    }
+    t.match(await host.shell('ls -d d*').ended, { stdout: Buffer.from(`${'d'.repeat(60)}\n`) });
   });
 
   await t.test('unix and unix-listen, over a socket that was left behind', async (t) => {
@@ -162,6 +182,6 @@ t.test('vsock cat', async (t) => {
     const args = ['vsock', 'cat', 'exec:head -c 2048 /dev/zero', '--progress'];
     const { stderr, stdout } = await host.run(args);
     t.equal(stdout.length, 2048);
-    t.match(stderr, /^2K sent, 0 received, .*\/s\n$/);
+    t.match(stderr, /^2K sent, 0 received, \d+[KMGT]?\/s\n$/);
   });
 });

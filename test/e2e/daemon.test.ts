@@ -66,6 +66,36 @@ t.test('start, status, stop, restart, log', async (t) => {
   t.same((await status(host)).options, before.options);
 });
 
+t.test('the log as JSON, and for a while', async (t) => {
+  const host = await simulatedHost(t);
+  await host.run(['create', 'web1']);
+  const lines = (await host.run(['sim', 'log'])).stdout.toString().trimEnd().split('\n');
+  const entries = await host.json<{ time: string; text: string }[]>(['sim', 'log']);
+  t.same(
+    entries.map(({ time, text }) => `${time} ${text}`),
+    lines,
+  );
+  const followed = ['sim', 'log', '--follow', '--lines', '1', '--json'];
+  const follow = host.start(followed);
+  await follow.waitForOutput('}\n');
+  await host.run(['sim', 'restart']);
+  await follow.waitForOutput('ends: ');
+  follow.kill();
+  const documents = (await follow.ended).stdout.toString().trimEnd().split('\n');
+  t.same(JSON.parse(documents[0] ?? ''), entries.at(-1));
+  t.match(JSON.parse(documents.at(-1) ?? ''), { time: /Z$/, text: String });
+
+  const { logFile } = await status(host);
+  writeFileSync(logFile, 'no time\nand no e');
+  t.same(await host.json(['sim', 'log', '--lines', '2']), [
+    { time: null, text: 'no time' },
+    { time: null, text: 'and no e' },
+  ]);
+  const late = await host.run(['sim', 'log', '--follow', '--timeout', '500ms']);
+  t.match(late, { status: 6, stderr: /not done within 500ms \(ETIMEDOUT\)\n/ });
+  t.equal(late.stdout.toString(), 'no time\n', 'a line that is still being written is no line');
+});
+
 t.test('a seed makes automatic ports repeatable', async (t) => {
   const ports: string[] = [];
   for (const seed of ['7', '7', '8']) {

@@ -32,6 +32,8 @@ t.test('a heartbeat', async (t) => {
       misses: 0,
       state: 'beating',
     });
+    const order = 'vm enabled intervalMs timeoutMs lastBeat beats misses state';
+    t.equal(Object.keys(await beat()).join(' '), order);
     t.match(await host.run(['heartbeat', '--check', '--quiet']), {
       status: 0,
       stdout: Buffer.from('db1\nweb1\n'),

@@ -28,6 +28,10 @@ t.test('a guest calls services of its host', async (t) => {
     const { parameters: back } = JSON.parse(large.stdout.toString()) as Called;
     t.ok(Buffer.from(back[1]?.base64 ?? '', 'base64').equals(bytes), '300 KB are the same');
     t.equal((await host.run(echo('1', 'in:', 'out:0'))).status, 0, 'and nothing at all');
+    const most = await host.run(echo('1', 'out:7M', 'out:24M'));
+    t.match(most, { status: 0, stderr: '' }, 'and all that a call may have');
+    const over = await host.shell('vmmctl --in web1 hgcm call VmmctlEcho 1 in:- < /dev/zero').ended;
+    t.match(over, { status: 2, stderr: /a buffer has at most 24M \(EINVAL\)/ });
   });
 
   await t.test('a property can be read by hand', async (t) => {

@@ -140,9 +140,21 @@ t.test('a VM that is destroyed takes its end along', async (t) => {
     one.stdin.write('x');
     await two.waitForOutput('x');
     await host.run(['destroy', 'web1']);
-    t.equal((await one.ended).status, 6);
-    t.equal((await two.ended).status, 6);
+    const ends = new Map([
+      [side, await one.ended],
+      [other, await two.ended],
+    ]);
+    t.match(ends.get(GUEST), { status: 7, stderr: /the guest 'web1' is gone \(ENODEV\)/ });
+    t.equal(ends.get(HOST)?.status, 6);
   }
+});
+
+t.test('a VM that is destroyed ends who waits in it for the other end', async (t) => {
+  const host = await withVm(t);
+  const one = host.start(create(GUEST, '4K'));
+  await handleOf(one);
+  await host.run(['destroy', 'web1']);
+  t.match(await one.ended, { status: 7, stderr: /the guest 'web1' is gone \(ENODEV\)/ });
 });
 
 t.test('a writer that is interrupted is an error for the reader', async (t) => {
@@ -232,8 +244,66 @@ t.test('a pair for one VM is not for another one', async (t) => {
   await host.run(['create', 'web2']);
   const one = host.start(create(HOST, '4K', '--peer', 'web1'), { input: 'for web1' });
   const handle = await handleOf(one);
-  t.equal((await host.run(attach(['--in', 'web2'], handle))).status, 6, 'it does not see it');
+  const stranger = attach(['--in', 'web2'], handle);
+  t.match(await host.run(stranger), { status: 5, stderr: /is not for this end.*NO_ACCESS/ });
   const other = await host.run(attach(GUEST, handle));
   t.equal(other.stdout.toString(), 'for web1');
   t.equal((await one.ended).status, 0);
+});
+
+t.test('a handle that a pair has is not given to another one', async (t) => {
+  const host = await withVm(t);
+  const cases = [
+    ['2:3101', create(HOST, '4K', '--peer', 'web1'), create(GUEST, '4K', '--peer', 'host'), GUEST],
+    ['3:3104', create(GUEST, '4K', '--peer', 'host'), create(HOST, '4K', '--peer', 'web1'), HOST],
+    ['2:3105', create(HOST, '4K', '--peer', 'host'), create(HOST, '8K', '--peer', 'host'), HOST],
+    ['2:3106', create(HOST, '4K', '--peer', 'host'), create(GUEST, '8K', '--peer', 'host'), HOST],
+  ] as const;
+  for (const [handle, first, second, attacher] of cases) {
+    const one = host.start([...first, '--handle', handle], { input: 'first' });
+    await handleOf(one);
+    const again = await host.run([...second, '--handle', handle], { input: 'second' });
+    t.match(
+      again,
+      { status: 4, stderr: /a queue pair \d+:\d+ already \(EEXIST, from VMCI_/ },
+      handle,
+    );
+    const other = await host.run(attach(attacher, handle), { input: 'answer' });
+    t.equal(other.stdout.toString(), 'first', 'the first one is as it was');
+    t.match(await one.ended, { status: 0, stdout: Buffer.from('answer') });
+  }
+});
+
+t.test('a pair of which both ends are taken has no third one', async (t) => {
+  const host = await withVm(t);
+  await host.run(['create', 'web2']);
+  const one = host.start(create(HOST, '4K'), { openStdin: true });
+  const handle = await handleOf(one);
+  const other = host.start(attach(GUEST, handle), { openStdin: true });
+  one.stdin.write('x');
+  await other.waitForOutput('x');
+  for (const [side, code] of [
+    [['--in', 'web2'], 'EBUSY'],
+    [GUEST, 'EEXIST'],
+    [HOST, 'EEXIST'],
+  ] as const) {
+    const { status, stderr } = await host.run(attach(side, handle));
+    t.equal(status, 4, stderr);
+    t.match(stderr, code);
+  }
+  one.stdin.end();
+  other.stdin.end();
+  t.equal((await one.ended).status, 0);
+  t.equal((await other.ended).status, 0);
+});
+
+t.test('all pairs of a guest together have a limit, which is told as such', async (t) => {
+  const host = await withVm(t);
+  const one = host.start(create(GUEST, '64M'), { openStdin: true });
+  await handleOf(one);
+  const { status, stderr } = await host.run(create(GUEST, '4K'));
+  t.equal(status, 1);
+  t.match(stderr, /of a guest together have at most 128 MiB.*\n.*vmci queue list/);
+  one.kill('SIGINT');
+  await one.ended;
 });

@@ -72,6 +72,29 @@ t.test('a VM with VMCI', async (t) => {
     }
   });
 
+  await t.test('says where nothing leads', async (t) => {
+    const hypervisor = ['--in', 'vmw1', 'vsock', 'connect', '0', '5'];
+    const words =
+      /nothing leads to 0:5 from here \(EHOSTUNREACH, from VMCI_ERROR_INVALID_RESOURCE\)/;
+    t.match(await host.run(hypervisor), { status: 6, stderr: words });
+  });
+
+  await t.test('makes no connection when its memory for queue pairs is used up', async (t) => {
+    const all = ['--in', 'vmw1', 'vmci', 'queue', 'create', '64M'];
+    const holder = host.start(all, { openStdin: true });
+    await holder.waitFor('listening');
+    const listener = host.start(['vsock', 'listen', '5001'], { openStdin: true });
+    await listener.waitFor('listening');
+    const toHost = await host.run(['--in', 'vmw1', 'vsock', 'cat', 'host:5001'], { input: '' });
+    t.match(toHost, { status: 1, stderr: /no room for another connection.*\(ENOBUFS/ });
+    const toGuest = await host.run(['vsock', 'cat', 'vmw1:7000'], { input: '' });
+    t.match(toGuest, { status: 6, stderr: /or it takes no more \(ECONNRESET\)/ });
+    for (const each of [holder, listener]) {
+      each.kill('SIGINT');
+      await each.ended;
+    }
+  });
+
   await t.test('refuses what VMCI has not', async (t) => {
     const seqpacket = ['vsock', 'connect', 'vmw1', '7000', '--type', 'seqpacket'];
     t.match(await host.run(seqpacket, { input: '' }), {
@@ -106,6 +129,21 @@ t.test('a VM with VMCI', async (t) => {
     const sent = ['vsock', 'connect', 'vmw1', '9000', '--type', 'dgram'];
     t.equal((await host.run(sent, { input: 'ping' })).status, 0);
     await server.waitForOutput('ping');
+    const nobody = ['vsock', 'connect', '77', '9000', '--type', 'dgram'];
+    t.match(await host.run(nobody, { input: 'ping' }), {
+      status: 6,
+      stderr: /nothing leads to 77:9000 from here \(EHOSTUNREACH/,
+    });
+    const late = await host.run([
+      'vsock',
+      'listen',
+      '9001',
+      '--type',
+      'dgram',
+      '--timeout',
+      '50ms',
+    ]);
+    t.match(late, { status: 6, stderr: /not done within 50ms \(ETIMEDOUT\)/ });
   });
 
   await t.test('keeps its transport when the host starts anew', async (t) => {

@@ -31,7 +31,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'core/export': ['core/abi', 'core/simulator', 'core/native', 'core/daemon'],
   cli: ['types:core/backend', 'version'],
   commands: ['cli', 'core/abi', 'core/client', 'core/relay', 'core/backend', 'version'],
-  main: ['cli', 'commands', 'core/backend', 'version'],
+  main: ['cli', 'commands', 'core/backend', 'core/native', 'version'],
   version: [],
 };
 

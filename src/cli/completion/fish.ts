@@ -1,5 +1,12 @@
 /** Completion for fish. */
-import { type CommandWords, type FlagWords, nextWords, quote } from './words.js';
+import {
+  type CommandWords,
+  type FlagWords,
+  nextWords,
+  quote,
+  sharedFlags,
+  valueFlags,
+} from './words.js';
 
 export function fishScript(commands: readonly CommandWords[]): string {
   const next = [...nextWords(commands)].flatMap(([before, words]) =>
@@ -20,6 +27,9 @@ export function fishScript(commands: readonly CommandWords[]): string {
       (words) => `complete -c vmmctl -f -n ${condition(each.words)} -a ${quote(words)}`,
     );
   });
+  const shared = sharedFlags(commands);
+  const early = shared.map((flag) => `complete -c vmmctl -n ${condition('')} ${flagOptions(flag)}`);
+  const valued = valueFlags(shared).join(' ');
   const known = commands.map((each) => quote(each.words)).join(' ');
   return `# fish completion for vmmctl
 function __vmmctl_vms
@@ -29,7 +39,14 @@ end
 # The words of the command so far, as far as they name one.
 function __vmmctl_words
     set -l found ''
+    set -l value no
     for word in (commandline -opc)[2..-1]
+        if test $value = yes
+            set value no
+            continue
+        end
+        # Flags of all commands whose value is the next word.
+        contains -- $word ${valued}; and set value yes
         string match -q -- '-*' $word; and continue
         set -l longer (string trim -- "$found $word")
         for each in ${known}
@@ -46,7 +63,7 @@ function __vmmctl_at
     test (__vmmctl_words) = "$argv"
 end
 
-${[...next, ...flags, ...args].join('\n')}
+${[...next, ...early, ...flags, ...args].join('\n')}
 `;
 }
 

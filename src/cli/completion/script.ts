@@ -1,10 +1,10 @@
 /** Completion scripts, made from the table of commands. */
 import type { CommandClass } from '../command.js';
-import { GLOBAL_FLAGS } from '../flags.js';
+import { type FlagTable, GLOBAL_FLAGS } from '../flags.js';
 import { TOPICS } from '../topics.js';
 import { bashScript } from './bash.js';
 import { fishScript } from './fish.js';
-import type { CommandWords } from './words.js';
+import type { CommandWords, FlagWords } from './words.js';
 import { zshScript } from './zsh.js';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -24,26 +24,31 @@ export function completionScript(
   return shell === 'zsh' ? zshScript(words) : fishScript(words);
 }
 
+const SHARED = flagsOf(GLOBAL_FLAGS);
+
 function commandWords(id: string, command: CommandClass): CommandWords {
-  const flags = { ...command.flags, ...GLOBAL_FLAGS };
   const args = Object.entries(command.args);
   const values =
     id === 'help' ? Object.keys(TOPICS) : args.flatMap(([, arg]) => arg.options ?? arg.words ?? []);
   return {
     words: id.replaceAll(':', ' '),
     summary: command.summary,
-    flags: Object.entries(flags)
-      .filter(([, flag]) => !flag.hidden)
-      .map(([name, flag]) => ({
-        name,
-        char: flag.char,
-        summary: flag.summary,
-        takesValue: flag.type === 'option',
-        values: flag.options ?? flag.words ?? [],
-        valuesAreVms: name === 'in' || name === 'vm',
-      })),
+    flags: [...flagsOf(command.flags), ...SHARED],
     values,
     valuesAreVms:
       !TAKES_NEW_NAME.has(id) && args.some(([name]) => /^(name|vm|cid|handle)$/.test(name)),
   };
+}
+
+function flagsOf(table: FlagTable): FlagWords[] {
+  return Object.entries(table)
+    .filter(([, flag]) => !flag.hidden)
+    .map(([name, flag]) => ({
+      name,
+      char: flag.char,
+      summary: flag.summary,
+      takesValue: flag.type === 'option',
+      values: flag.options ?? flag.words ?? [],
+      valuesAreVms: name === 'in' || name === 'vm',
+    }));
 }

@@ -37,6 +37,22 @@ export function nextWords(commands: readonly CommandWords[]): Map<string, Map<st
   return next;
 }
 
+/** The flags that each command has; they may stand before the command's words too. */
+export function sharedFlags(commands: readonly CommandWords[]): readonly FlagWords[] {
+  const [first, ...others] = commands;
+  return (first?.flags ?? []).filter((flag) => others.every(({ flags }) => flags.includes(flag)));
+}
+
+/** `--backend` and `-b`. */
+export function flagNames(flag: FlagWords): string[] {
+  return [`--${flag.name}`, ...(flag.char ? [`-${flag.char}`] : [])];
+}
+
+/** Those of some flags whose value is the next word. */
+export function valueFlags(flags: readonly FlagWords[]): string[] {
+  return flags.filter((flag) => flag.takesValue).flatMap(flagNames);
+}
+
 /** For a single-quoted string of a shell. */
 export function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;

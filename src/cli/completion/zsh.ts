@@ -1,16 +1,25 @@
 /** Completion for zsh. */
-import { type CommandWords, type FlagWords, nextWords, quote } from './words.js';
+import {
+  type CommandWords,
+  type FlagWords,
+  nextWords,
+  quote,
+  sharedFlags,
+  valueFlags,
+} from './words.js';
 
 export function zshScript(commands: readonly CommandWords[]): string {
   const next = [...nextWords(commands)].map(([before, words]) => {
     const rows = [...words].map(([word, summary]) => quote(`${escapeColon(word)}:${summary}`));
     return `    ${quote(before)})\n      next=(${rows.join(' ')}) ;;`;
   });
-  const specs = commands.map((each) => {
-    const flags = each.flags.map((flag) => `      ${flagSpec(flag)}`);
-    return `    ${quote(each.words)})\n      specs=(\n${flags.join('\n')}\n        ${argSpec(each)}\n      ) ;;`;
-  });
+  const shared = sharedFlags(commands);
+  const specs = [
+    specsCase('', shared.map(flagSpec)),
+    ...commands.map((each) => specsCase(each.words, [...each.flags.map(flagSpec), argSpec(each)])),
+  ];
   const known = commands.map((each) => quote(each.words)).join(' ');
+  const valued = valueFlags(shared).join(' ');
   return `#compdef vmmctl
 # zsh completion for vmmctl
 _vmmctl_vms() {
@@ -21,10 +30,13 @@ _vmmctl_vms() {
 
 _vmmctl() {
   local found='' longer word i used=1
-  local -a known next specs
+  local -a known next specs valued
   known=(${known})
+  # Flags of all commands whose value is the next word.
+  valued=(${valued})
   for ((i = 2; i < CURRENT; i++)); do
     word=\${words[i]}
+    (( \${valued[(Ie)$word]} )) && (( i++ ))
     [[ $word == -* ]] && continue
     longer=\${found:+$found }$word
     if (( \${known[(Ie)$longer]} )) || [[ -n \${(M)known:#$longer *} ]]; then
@@ -35,7 +47,7 @@ _vmmctl() {
   case $found in
 ${next.join('\n')}
   esac
-  if (( \${#next} )) && [[ \${words[CURRENT]} != -* ]]; then
+  if (( \${#next} && i == CURRENT )) && [[ \${words[CURRENT]} != -* ]]; then
     _describe 'command' next
   fi
   case $found in
@@ -55,6 +67,11 @@ fi
 `;
 }
 
+function specsCase(words: string, specs: readonly string[]): string {
+  const lines = specs.map((spec) => `        ${spec}\n`);
+  return `    ${quote(words)})\n      specs=(\n${lines.join('')}      ) ;;`;
+}
+
 function flagSpec(flag: FlagWords): string {
   const text = flag.summary.replaceAll(/[[\]:]/g, (char) => `\\${char}`);
   const values = flag.valuesAreVms
@@ -67,7 +84,7 @@ function flagSpec(flag: FlagWords): string {
   const short = flag.char
     ? ` ${quote(`-${flag.char}${flag.takesValue ? '+' : ''}[${text}]${value}`)}`
     : '';
-  return `  ${long}${short}`;
+  return `${long}${short}`;
 }
 
 function argSpec(command: CommandWords): string {

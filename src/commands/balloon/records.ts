@@ -32,6 +32,11 @@ export async function balloonReader(
   return async () => [await guestBalloonRecord(machine, command.io.now())];
 }
 
+/** What is left with --quiet: the name of the VM, or the size for a guest, which doesn't know its VM's name. */
+export function essential({ vm, actual }: BalloonRecord): string {
+  return vm ?? sizeText(actual);
+}
+
 export function balloonColumns(now: number): Column<BalloonRecord>[] {
   const size = (name: string, of: (record: BalloonRecord) => number | null | undefined) => ({
     name,

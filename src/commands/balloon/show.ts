@@ -1,9 +1,7 @@
 /** `vmmctl balloon`: how large the balloons are, and how large they should be. */
 import { VmmctlCommand } from '../../cli/command.js';
-import { formatSize } from '../../cli/parse.js';
-import type { BalloonRecord } from '../../core/backend/port/guest.js';
 import { chooseRecords, showRecords, VM_ARGS } from '../vm-records.js';
-import { balloonColumns, balloonReader } from './records.js';
+import { balloonColumns, balloonReader, essential } from './records.js';
 
 export default class Balloon extends VmmctlCommand<typeof Balloon> {
   static override summary = 'show the memory balloons of VMs';
@@ -29,9 +27,4 @@ export default class Balloon extends VmmctlCommand<typeof Balloon> {
     const chosen = await chooseRecords(read, names, await this.backend());
     await showRecords(this, chosen, balloonColumns(this.io.now()), essential);
   }
-}
-
-/** A guest doesn't know the name of its VM. */
-function essential({ vm, actual }: BalloonRecord): string {
-  return vm ?? (actual === null ? '-' : formatSize(actual));
 }

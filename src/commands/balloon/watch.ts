@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { VM_ARGS, watchedVms } from '../vm-records.js';
 import { WATCH_FLAGS, watchRecords } from '../watch.js';
-import { balloonColumns, balloonReader } from './records.js';
+import { balloonColumns, balloonReader, essential } from './records.js';
 
 export default class BalloonWatch extends VmmctlCommand<typeof BalloonWatch> {
   static override summary = 'watch the memory balloons of VMs';
@@ -30,6 +30,7 @@ export default class BalloonWatch extends VmmctlCommand<typeof BalloonWatch> {
       {
         look: watchedVms(read, names, await this.backend()),
         nameOf: ({ vm }) => vm ?? inside,
+        essential,
         columns: () => balloonColumns(this.io.now()),
         valueOf: ({ actual }) => actual,
         fullOf: ({ target }) => target ?? 0,

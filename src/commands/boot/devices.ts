@@ -11,7 +11,10 @@ export interface OfferedDevices {
   withdraw(): Promise<void>;
 }
 
-/** Each with its socket, which is there once the device is offered. */
+/**
+ * Each with its socket, which is there once the device is offered.
+ * @throws SystemError EOPNOTSUPP where there are no devices that a real kernel could have.
+ */
 export async function deviceSockets(
   management: Management,
   way: BootKind,

@@ -1,7 +1,7 @@
 /** `vmmctl config get`: the value that a command would use. */
 import { VmmctlCommand } from '../../cli/command.js';
 import { arg } from '../../cli/flags.js';
-import { keyName, readConfig, resolveSetting } from '../../cli/settings.js';
+import { KEY_NAMES, keyName, readConfig, resolveSetting } from '../../cli/settings.js';
 import { escapeControls } from '../../cli/view/escape.js';
 import { SystemError } from '../../core/abi/errno.js';
 
@@ -13,7 +13,9 @@ export default class ConfigGet extends VmmctlCommand<typeof ConfigGet> {
     { description: 'The backend in use', command: 'vmmctl config get backend' },
     { description: 'With its origin', command: 'vmmctl config get backend --json' },
   ];
-  static override args = { key: arg({ summary: 'backend, in or timeout', convert: keyName }) };
+  static override args = {
+    key: arg({ summary: 'backend, in or timeout', words: KEY_NAMES, convert: keyName }),
+  };
 
   async run(): Promise<void> {
     const { key } = this.args;

@@ -42,6 +42,7 @@ export default class EventsWait extends VmmctlCommand<typeof EventsWait> {
     this.#warnOfDriver(mask);
     await changeFilter(node, mask, 0);
     this.verbose(`waiting for ${eventNames(mask).join(', ')}`);
+    this.endWithReader();
     const { timeoutMs, signal } = this;
     const found = await explain(waitForEvents(node, mask, { timeoutMs, signal }), {
       ETIMEDOUT: [`no event came within ${formatDuration(timeoutMs ?? 0)}`],

@@ -20,7 +20,7 @@ function columns(time: (timestamp: string) => string): Column<GuestProperty>[] {
 export default class GuestpropList extends VmmctlCommand<typeof GuestpropList> {
   static override summary = 'list guest properties';
   static override description =
-    'All, or those whose names match a pattern: * is any text, ? any character, and | is between patterns.';
+    'All, or those whose names match a pattern: * is any text, ? any byte, and | is between patterns.';
   static override examples = [
     {
       description: 'What the host knows of a guest',

@@ -44,6 +44,7 @@ export default class GuestpropWait extends VmmctlCommand<typeof GuestpropWait> {
   async run(): Promise<void> {
     const properties = await propertiesOf(this);
     this.verbose('waiting for a change');
+    this.endWithReader();
     for (let left = this.flags.count; left > 0; left--) {
       this.#show(await properties.next(this.args.pattern, { signal: this.signal }));
     }

@@ -30,6 +30,7 @@ export default class HeartbeatWatch extends VmmctlCommand<typeof HeartbeatWatch>
       {
         look: watchedVms(read, this.args.vm, await this.backend()),
         nameOf: ({ vm }) => vm,
+        essential: ({ vm }) => vm,
         columns: () => heartbeatColumns(this.io.now()),
         // A guest that began anew has counted fewer than before.
         valueOf: ({ beats }, before) => (before ? Math.max(0, beats - before.beats) : null),

@@ -18,11 +18,13 @@ import { vboxError } from '../../core/client/vbox-error.js';
 import { guestNode } from '../guest-side.js';
 import { PARAMETER_COLUMNS, parameterJson, valueText } from './view.js';
 import {
+  checkTotal,
   functionNumber,
   PARAMETER_WORDS,
   type ParameterWord,
   parameterWord,
   readParameter,
+  serviceName,
 } from './words.js';
 
 export default class HgcmCall extends VmmctlCommand<typeof HgcmCall> {
@@ -45,7 +47,11 @@ export default class HgcmCall extends VmmctlCommand<typeof HgcmCall> {
   ];
   static override guestView = true;
   static override args = {
-    service: arg({ summary: 'name of the service', words: [...HGCM_SERVICES, 'VmmctlEcho'] }),
+    service: arg({
+      summary: 'name of the service',
+      words: [...HGCM_SERVICES, 'VmmctlEcho'],
+      convert: serviceName,
+    }),
     function: arg({ summary: 'number of the function', convert: functionNumber }),
     parm: args({
       summary: 'u32:N, u64:N, str:TEXT, in:TEXT, inout:TEXT or out:SIZE',
@@ -59,9 +65,12 @@ export default class HgcmCall extends VmmctlCommand<typeof HgcmCall> {
     if (parm.filter(isStdin).length > 1) {
       throw new UsageError('stdin can be read for one parameter alone');
     }
+    const simulated = this.backendUri !== 'device';
+    if (simulated) checkTotal(parm);
     const node = await guestNode(this);
     const parameters: HgcmParameter[] = [];
     for (const word of parm) parameters.push(await readParameter(word, this.io.stdin));
+    if (simulated) checkTotal(parameters);
     const answer = await withService(node, service, (client) =>
       this.#call(node, client, parameters),
     );

@@ -2,11 +2,13 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { UsageError } from '../../cli/errors.js';
-import { formatSize, parseSize } from '../../cli/parse.js';
+import { formatSize, parseSize, roundedSize } from '../../cli/parse.js';
 import { didYouMean } from '../../cli/suggest.js';
-import { SystemError } from '../../core/abi/errno.js';
 import { VBG_MAX_HGCM_USER_PARM } from '../../core/abi/vboxguest.js';
-import type { HgcmParameter } from '../../core/client/hgcm.js';
+import { type HgcmParameter, MAX_SERVICE_NAME } from '../../core/client/hgcm.js';
+
+/** Bytes of all buffers of a call. Its process takes 32 MiB at once, with the call itself. */
+export const MOST_SIMULATED = 31 * 1024 * 1024;
 
 /** A parameter, or a buffer whose contents are still to be read: from a file, or from stdin (`-`). */
 export type ParameterWord = HgcmParameter | { type: 'in' | 'inout'; from: string };
@@ -33,12 +35,30 @@ export function parameterWord(text: string): ParameterWord {
   throw new UsageError(`'${text}' is not a parameter`, hint);
 }
 
+/** The name of a service. @throws UsageError */
+export function serviceName(text: string): string {
+  const { length } = bytesOf(text);
+  if (length <= MAX_SERVICE_NAME) return text;
+  throw new UsageError(`a name of ${length} bytes`, `a service's has ${MAX_SERVICE_NAME} at most`);
+}
+
+/** What a simulated host doesn't take at once. @throws UsageError */
+export function checkTotal(parameters: readonly ParameterWord[]): void {
+  const sizes = parameters.map((each) => ('data' in each ? each.data.length : 0));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total <= MOST_SIMULATED) return;
+  throw new UsageError(
+    `the buffers have ${roundedSize(total)} together`,
+    `a call to a simulated host has at most ${formatSize(MOST_SIMULATED)} of them`,
+  );
+}
+
 /** The number of a function. @throws UsageError */
 export function functionNumber(text: string): number {
   return Number(unsigned(text, 32));
 }
 
-/** Reads what is not on the command line. @throws SystemError E2BIG. */
+/** Reads what is not on the command line. @throws UsageError for more than a buffer may have. */
 export async function readParameter(word: ParameterWord, stdin: Readable): Promise<HgcmParameter> {
   if (!('from' in word)) return word;
   const stream = word.from === '-' ? stdin : createReadStream(word.from);
@@ -51,7 +71,7 @@ async function readAll(stream: Readable): Promise<Uint8Array> {
   for await (const part of stream as AsyncIterable<Uint8Array>) {
     length += part.length;
     if (length > VBG_MAX_HGCM_USER_PARM) {
-      throw new SystemError('E2BIG', { message: `a buffer has at most ${largest()}` });
+      throw new UsageError(`a buffer has at most ${largest()}`);
     }
     parts.push(part);
   }

@@ -13,11 +13,13 @@ const POLL_MS = 200;
 export default class SimLog extends VmmctlCommand<typeof SimLog> {
   static override summary = 'print the log of the simulated host';
   static override description =
-    'The last lines of the log file; with --follow also what is written from then on.';
+    'The last lines of the log file; with --follow also what is written from then on. With --json they are an array,\n' +
+    'with --follow a document a line.';
   static override examples = [
     { description: 'The last lines', command: 'vmmctl sim log --lines 20' },
     { description: 'Watch it', command: 'vmmctl sim log --follow' },
   ];
+  static override bounded = true;
   static override flags = {
     follow: flag({ char: 'f', summary: 'go on as it grows' }),
     lines: optionOr('100', {
@@ -29,14 +31,20 @@ export default class SimLog extends VmmctlCommand<typeof SimLog> {
   };
 
   async run(): Promise<void> {
+    const { follow, json, lines } = this.flags;
     const { logFile, host } = await simulatorStatus(simulatedHost(this.backendUri));
     const text = await readFrom(logFile, 0).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
-      if (this.flags.follow) return Buffer.alloc(0);
+      if (follow) return Buffer.alloc(0);
       throw new SystemError('ENOENT', { message: `host '${host}' has no log`, path: logFile });
     });
-    this.io.stdout.write(lastLines(text, this.flags.lines));
-    if (this.flags.follow) await this.#follow(logFile, text.length);
+    const read = follow ? wholeLines(text) : text;
+    const last = lines === 0 ? [] : linesOf(read).slice(-lines);
+    if (json && !follow) return this.json(last.map(entryOf));
+    this.#show(last);
+    if (!follow) return;
+    this.endWithReader();
+    await this.#follow(logFile, read.length);
   }
 
   /** A file that became shorter was begun anew. */
@@ -50,11 +58,22 @@ export default class SimLog extends VmmctlCommand<typeof SimLog> {
       );
       if (size < offset) offset = 0;
       if (size === offset) continue;
-      const more = await readFrom(path, offset);
+      const more = wholeLines(await readFrom(path, offset));
       offset += more.length;
-      this.io.stdout.write(more);
+      this.#show(linesOf(more));
     }
   }
+
+  #show(lines: readonly string[]): void {
+    if (!this.flags.json) this.out(lines.map((line) => `${line}\n`).join(''));
+    else for (const line of lines) this.json(entryOf(line), false);
+  }
+}
+
+/** A line that was not written by the log has no time. */
+function entryOf(line: string): { time: string | null; text: string } {
+  const [, time = null, text = line] = /^(\d{4}-\S+Z) (.*)$/.exec(line) ?? [];
+  return { time, text };
 }
 
 async function readFrom(path: string, offset: number): Promise<Buffer> {
@@ -69,9 +88,12 @@ async function readFrom(path: string, offset: number): Promise<Buffer> {
   }
 }
 
-function lastLines(text: Buffer, count: number): Buffer {
-  if (count === 0) return Buffer.alloc(0);
-  let at = text.length - 1;
-  for (let found = 0; found < count && at > 0; found++) at = text.lastIndexOf(0x0a, at - 1);
-  return text.subarray(Math.max(0, at + 1));
+/** Without a last line that is still being written. */
+function wholeLines(text: Buffer): Buffer {
+  return text.subarray(0, text.lastIndexOf('\n') + 1);
+}
+
+function linesOf(text: Buffer): string[] {
+  const lines = text.toString().split('\n');
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
 }

@@ -10,8 +10,8 @@ export default class VmciEvents extends VmmctlCommand<typeof VmciEvents> {
   static override summary = 'print the events of VMCI';
   static override description =
     'Prints what VMCI tells a kernel or a program: queue pairs to which the other end comes (qp-peer-attach) or from\n' +
-    'which it goes (qp-peer-detach), contexts that are gone (ctx-removed), a new id of the own context\n' +
-    '(ctx-id-update). Goes on until it is interrupted; says on stderr when it listens.';
+    'which it goes (qp-peer-detach), a new id of the own context (ctx-id-update), and to a program contexts that it\n' +
+    'watches and that are gone (ctx-removed). Goes on until it is interrupted; says on stderr when it listens.';
   static override examples = [
     { description: "The host's events", command: 'vmmctl vmci events' },
     {
@@ -42,6 +42,7 @@ export default class VmciEvents extends VmmctlCommand<typeof VmciEvents> {
     for (const context of watch) await endpoint.watch(context);
     const events = await endpoint.events({ signal: this.signal });
     tellListening(this, `the events of context ${endpoint.contextId}`);
+    this.endWithReader();
     let seen = 0;
     for await (const event of events) {
       if (json) this.json(event, false);

@@ -44,6 +44,7 @@ export default class VmciReceive extends VmmctlCommand<typeof VmciReceive> {
     const endpoint = await endOf(this);
     const listener = await endpoint.listen(this.args.rid ?? VMCI_INVALID_ID);
     tellListening(this, handleText(listener.handle));
+    this.endWithReader();
     const { signal } = this;
     for (let seen = 0; count === 0 || seen < count; seen++) {
       await this.#show(await listener.receive({ signal }));

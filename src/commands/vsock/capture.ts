@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { CodeError, UsageError } from '../../cli/errors.js';
 import { option, optionOr } from '../../cli/flags.js';
-import { formatSize, parseInteger, parseSize } from '../../cli/parse.js';
+import { formatDuration, formatSize, parseInteger, parseSize } from '../../cli/parse.js';
 import { renderJson } from '../../cli/view/json.js';
 import { MAXIMUM_SNAPLEN } from '../../core/abi/pcap.js';
 import { VSOCKMON_VIRTIO_HEADERS } from '../../core/abi/vsockmon.js';
@@ -56,7 +56,8 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
   #lost = 0;
 
   async run(): Promise<void> {
-    const batches = await this.#tap();
+    const limit = this.timeoutMs === undefined ? undefined : AbortSignal.timeout(this.timeoutMs);
+    const batches = await this.#tap(limit ? AbortSignal.any([this.signal, limit]) : this.signal);
     const output = await this.#output();
     try {
       await this.#copy(batches, output);
@@ -64,9 +65,17 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
       await output.close();
     }
     this.#tellEnd();
+    if (limit?.aborted && !this.signal.aborted && this.#captured < this.#most) {
+      throw new CodeError('ETIMEDOUT', `not done within ${formatDuration(this.timeoutMs ?? 0)}`);
+    }
   }
 
-  async #tap(): Promise<AsyncIterable<TapBatch>> {
+  /** Packets that are wanted. */
+  get #most(): number {
+    return this.flags.count === 0 ? Number.POSITIVE_INFINITY : this.flags.count;
+  }
+
+  async #tap(signal: AbortSignal): Promise<AsyncIterable<TapBatch>> {
     const backend = await this.backend();
     const machine = backend.machine(this.#whose());
     if (machine.tap === undefined) {
@@ -75,7 +84,7 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
     const { port, snaplen, write } = this.flags;
     // Lines have nothing of the payload.
     const snapLength = write === undefined ? VSOCKMON_VIRTIO_HEADERS : snaplen;
-    return machine.tap({ signal: this.signal, port, snapLength });
+    return machine.tap({ signal, port, snapLength });
   }
 
   /** For a VM it is the same whether the host looks at it, or the guest itself. */
@@ -90,8 +99,9 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
   async #output(): Promise<CaptureOutput> {
     const { write, snaplen, json } = this.flags;
     const { stdout, isTty } = this.io;
+    if (write !== undefined && write !== '-') return PcapFile.create(write, snaplen);
+    this.endWithReader();
     if (write === undefined) return new LineOutput(stdout, json);
-    if (write !== '-') return PcapFile.create(write, snaplen);
     if (isTty.stdout) {
       throw new UsageError(
         'standard output is a terminal, and a pcap file is not for reading',
@@ -102,8 +112,7 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
   }
 
   async #copy(batches: AsyncIterable<TapBatch>, output: CaptureOutput): Promise<void> {
-    const { count } = this.flags;
-    const most = count === 0 ? Number.POSITIVE_INFINITY : count;
+    const most = this.#most;
     let listening = false;
     try {
       for await (const { packets, lost } of batches) {

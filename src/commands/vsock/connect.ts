@@ -2,7 +2,7 @@
 import { VmmctlCommand } from '../../cli/command.js';
 import { arg, option, optionOr } from '../../cli/flags.js';
 import { parseDuration } from '../../cli/parse.js';
-import { connectVsock, resolveCid } from '../../core/client/vsock.js';
+import { connectVsock, describeSend, resolveCid } from '../../core/client/vsock.js';
 import { stdioEnd, vsockEnd } from '../../core/relay/end.js';
 import { relay } from '../../core/relay/relay.js';
 import { blameOutput } from './output.js';
@@ -52,23 +52,22 @@ export default class VsockConnect extends VmmctlCommand<typeof VsockConnect> {
     const backend = await this.backend();
     const { type, retry } = this.flags;
     const { cid, port } = this.args;
-    const socket = await connectVsock(
-      backend.machine(this.machine),
-      {
-        name: cid,
-        address: { cid: await resolveCid(backend, cid), port },
-        type,
-        localPort: this.flags['local-port'],
-        timeoutMs: this.timeoutMs,
-        retryMs: retry,
-      },
-      { signal: this.signal },
-    );
+    const request = {
+      name: cid,
+      address: { cid: await resolveCid(backend, cid), port },
+      type,
+      localPort: this.flags['local-port'],
+      timeoutMs: this.timeoutMs,
+      retryMs: retry,
+      canRetry: true,
+    };
+    const { signal } = this;
+    const socket = await connectVsock(backend.machine(this.machine), request, { signal });
     this.verbose(`connected to ${cid}:${port}`);
     const peer = await vsockEnd(socket);
     const own = stdioEnd(() => this.io.stdin, { pieceSize: messageSize(type) });
-    const { sent, received } = await relay(own, peer, { signal: this.signal }).catch((error) =>
-      blameOutput(this.io, error),
+    const { sent, received } = await relay(own, peer, { signal }).catch((error) =>
+      blameOutput(this.io, describeSend(error, request)),
     );
     this.verbose(`${sent} bytes sent, ${received} received`);
   }

@@ -63,7 +63,7 @@ export default class VsockListen extends VmmctlCommand<typeof VsockListen> {
     });
     const { port } = await listener.localAddress();
     this.note(`listening on vsock port ${port}`);
-    if (type === 'dgram') await this.#join(listener);
+    if (type === 'dgram') await this.within((signal) => this.#join(listener, signal));
     else if (exec === undefined) await this.#serveStdio(listener);
     else await this.#serveProgram(listener, exec);
   }
@@ -79,13 +79,13 @@ export default class VsockListen extends VmmctlCommand<typeof VsockListen> {
     } while (this.flags['keep-open']);
   }
 
-  async #join(socket: VsockSocket): Promise<void> {
+  async #join(socket: VsockSocket, signal = this.signal): Promise<void> {
     const peer = await vsockEnd(socket);
     const own = stdioEnd(() => this.io.stdin, {
       keepOpen: this.flags['keep-open'],
       pieceSize: messageSize(socket.type),
     });
-    await relay(own, peer, { signal: this.signal }).catch((error) => blameOutput(this.io, error));
+    await relay(own, peer, { signal }).catch((error) => blameOutput(this.io, error));
   }
 
   async #serveProgram(listener: VsockSocket, command: string): Promise<void> {

@@ -65,3 +65,18 @@ const NAMES = new Map<number, string>(
 export function resultName(result: number): string {
   return NAMES.get(result) ?? `${result}`;
 }
+
+/** A result as the cause of an error: `code` is its name in the header. */
+export class VmciResultError extends Error {
+  readonly code: string;
+  readonly result: number;
+
+  constructor(result: number) {
+    const name = resultName(result);
+    const code = name.startsWith('VMCI_') ? name : `rc ${result}`;
+    super(code);
+    this.name = 'VmciResultError';
+    this.code = code;
+    this.result = result;
+  }
+}

@@ -157,7 +157,7 @@ export interface Management {
    * EINVAL for the hybrid socket.
    */
   unexportVm(name: string, options: { kind: ExportKind; forClient?: boolean }): Promise<void>;
-  /** The socket at which a device is offered, or would be. ENOENT (VM), ENAMETOOLONG. */
+  /** The socket at which a device is offered, or would be. ENOENT (VM), EOPNOTSUPP (no such device), ENAMETOOLONG. */
   devicePath(name: string, kind: DeviceExportKind): Promise<string>;
   /** Offers the host's own nodes, as `exportVm`; only `cuse`. */
   exportHost(options: { kind: ExportKind }): Promise<ExportRecord>;

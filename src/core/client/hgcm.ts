@@ -57,7 +57,9 @@ export async function hgcmConnect(
 ): Promise<number> {
   const name = new TextEncoder().encode(service);
   if (name.length > MAX_SERVICE_NAME) {
-    throw new SystemError('EINVAL', { message: `the name of a service has ${name.length} bytes` });
+    throw new SystemError('EINVAL', {
+      message: `the name of a service has ${MAX_SERVICE_NAME} bytes at most`,
+    });
   }
   const loc = { type: VMMDEV_HGCM_LOC.VMMDevHGCMLoc_LocalHost_Existing, achName: name };
   const { status, data } = await vboxCall(

@@ -25,7 +25,7 @@ export interface VmciEndpoint {
   ring(handle: VmciHandleValue): Promise<void>;
   /** Events from when it resolves, until the signal aborts. */
   events(options: { signal: AbortSignal }): Promise<AsyncIterable<VmciEvent>>;
-  /** Is told of a context's end. @throws SystemError EOPNOTSUPP, EEXIST. */
+  /** Is told of a context's end. @throws SystemError EOPNOTSUPP (a kernel can't), EEXIST. */
   watch(contextId: number): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /** What a result of VMCI means to the one whose call it ended, as an error of the house. */
 import { type ErrorCode, SystemError } from '../abi/errno.js';
-import { resultName, type VMCI_RESULT } from '../abi/vmci-errors.js';
+import { resultName, type VMCI_RESULT, VmciResultError } from '../abi/vmci-errors.js';
 
 export type VmciResultName = keyof typeof VMCI_RESULT;
 
@@ -8,21 +8,6 @@ export type VmciResultName = keyof typeof VMCI_RESULT;
 export type VmciWords = Readonly<
   Partial<Record<VmciResultName, readonly [message: string, hint?: string]>>
 >;
-
-/** A result as the cause of an error: `code` is its name in the header. */
-export class VmciResultError extends Error {
-  readonly code: string;
-  readonly result: number;
-
-  constructor(result: number) {
-    const name = resultName(result);
-    const code = name.startsWith('VMCI_') ? name : `rc ${result}`;
-    super(code);
-    this.name = 'VmciResultError';
-    this.code = code;
-    this.result = result;
-  }
-}
 
 interface Meaning {
   readonly code: ErrorCode;

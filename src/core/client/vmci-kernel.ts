@@ -52,8 +52,8 @@ export class KernelEndpoint implements VmciEndpoint {
 
   async watch(): Promise<void> {
     throw new SystemError('EOPNOTSUPP', {
-      message: 'a kernel is told of contexts without asking',
-      hint: 'to watch one as a program does, add --node',
+      message: 'only a program can watch a context, and not a kernel',
+      hint: 'add --node',
     });
   }
 }

@@ -20,7 +20,7 @@ import {
   VMCI_MAX_DG_SIZE,
   vmci_datagram,
 } from '../abi/vmci-datagram.js';
-import { VMCI_RESULT } from '../abi/vmci-errors.js';
+import { VMCI_RESULT, VmciResultError } from '../abi/vmci-errors.js';
 import {
   IOCTL_VMCI_CTX_ADD_NOTIFICATION,
   IOCTL_VMCI_DATAGRAM_RECEIVE,
@@ -46,7 +46,7 @@ import {
   type VmciEndpoint,
   type VmciListener,
 } from './vmci-endpoint.js';
-import { checkVmci, VmciResultError, vmciError } from './vmci-error.js';
+import { checkVmci, vmciError } from './vmci-error.js';
 import { readEvent, type VmciEvent } from './vmci-event.js';
 
 /** A resource that is chosen; nobody else can have one of a context that is ours. */

@@ -1,9 +1,13 @@
 /** Queue pairs of VMCI, whose bytes go through memory: sending, receiving, and how the other end ends. */
 import { SystemError } from '../abi/errno.js';
 import { handleText, VMCI_HOST_CONTEXT_ID, VMCI_INVALID_ID } from '../abi/vmci.js';
-import { VMCI_RESULT } from '../abi/vmci-errors.js';
+import { VMCI_RESULT, VmciResultError } from '../abi/vmci-errors.js';
 import type { QueueEnds } from '../abi/vmci-queue.js';
-import { VMCI_QPFLAG_ATTACH_ONLY, VMCI_QPFLAG_LOCAL } from '../abi/vmci-queue-pair.js';
+import {
+  VMCI_MAX_GUEST_QP_MEMORY,
+  VMCI_QPFLAG_ATTACH_ONLY,
+  VMCI_QPFLAG_LOCAL,
+} from '../abi/vmci-queue-pair.js';
 import type { CallOptions } from '../backend/port/node.js';
 import type {
   VmciHandle,
@@ -11,7 +15,7 @@ import type {
   VmciQueuePair,
   VmciQueuePairRecord,
 } from '../backend/port/vmci.js';
-import { checkVmci, VmciResultError, type VmciWords, vmciError } from './vmci-error.js';
+import { checkVmci, type VmciWords } from './vmci-error.js';
 
 /** What is moved at once, bytes: after that the other end may go on with it. */
 const PIECE = 262_144;
@@ -24,17 +28,17 @@ const PAUSE_MS = 0.05;
 /** Nobody ever changes it: a way to pause. */
 const NEVER = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
-const TOO_LARGE = 'a queue pair has at most 128 MiB, both ways together';
 const WORDS: VmciWords = {
-  VMCI_ERROR_NO_RESOURCES: [TOO_LARGE, 'take a smaller size'],
   VMCI_ERROR_NO_MEM: ['there is no memory for the queue pair, or its handle is in use'],
   VMCI_ERROR_NO_ACCESS: [
     'the queue pair is not for this end',
     'its handle or its peer has to be the context of this end',
   ],
-  VMCI_ERROR_ALREADY_EXISTS: ['this end has that queue pair already'],
+  VMCI_ERROR_ALREADY_EXISTS: ['this machine has an end of that queue pair already'],
   VMCI_ERROR_UNAVAILABLE: ['both ends of the queue pair are taken, or one has left'],
 };
+/** For who attaches to what is not listed: the order of refusals asks for the sizes last. */
+const UNKNOWN_SIZES = { produceSize: 1, consumeSize: 1 };
 
 export interface NewQueuePair {
   /** Chosen when left out. */
@@ -46,34 +50,68 @@ export interface NewQueuePair {
   consumeSize: number;
 }
 
-/** Makes a pair. @throws SystemError ENOBUFS (larger than 128 MiB), EACCES, EEXIST, EHOSTUNREACH (VM to VM), ... */
+/**
+ * Makes a pair.
+ * @throws SystemError ENOBUFS (larger than 128 MiB, or with the guest's other ones), EACCES, EEXIST, EHOSTUNREACH (VM to
+ *   VM), ...
+ */
 export async function createQueuePair(
   kernel: VmciKernel,
   { handle, peer = VMCI_INVALID_ID, produceSize, consumeSize }: NewQueuePair,
 ): Promise<QueueStream> {
   const local = peer === kernel.contextId ? VMCI_QPFLAG_LOCAL : 0;
   const wish = { handle, peer, flags: local, produceSize, consumeSize };
-  return opened(await kernel.allocQueuePair(wish), WORDS);
+  const words: VmciWords = handle === undefined ? {} : { VMCI_ERROR_ALREADY_EXISTS: taken(handle) };
+  return opened(await kernel.allocQueuePair(wish), { ...wordsFor(kernel, wish), ...words });
 }
 
-/** Attaches to a pair, with the sizes that it was made with. @throws SystemError EHOSTUNREACH, EBUSY, EACCES, ... */
+/**
+ * Attaches to a pair, with the sizes that it was made with.
+ * @throws SystemError EHOSTUNREACH (there is none, or it is another guest's), EBUSY, EEXIST, EACCES (it is for somebody
+ *   else), ...
+ */
 export async function attachQueuePair(
   kernel: VmciKernel,
   handle: VmciHandle,
 ): Promise<QueueStream> {
   const text = handleText(handle);
   const pair = (await kernel.queuePairs()).find((each) => handleText(each.handle) === text);
-  const words: VmciWords = {
-    ...WORDS,
+  const flags = (pair?.flags ?? 0) | VMCI_QPFLAG_ATTACH_ONLY;
+  const sizes = pair === undefined ? UNKNOWN_SIZES : sizesFor(pair);
+  const wish = { handle, peer: VMCI_INVALID_ID, flags, ...sizes };
+  return opened(await kernel.allocQueuePair(wish), {
+    ...wordsFor(kernel, wish),
     VMCI_ERROR_NOT_FOUND: [
       `there is no queue pair ${text} to attach to`,
       "see 'vmmctl vmci queue list'",
     ],
-  };
-  if (pair === undefined) throw vmciError(VMCI_RESULT.VMCI_ERROR_NOT_FOUND, words);
-  const flags = pair.flags | VMCI_QPFLAG_ATTACH_ONLY;
-  const wish = { handle, peer: VMCI_INVALID_ID, flags, ...sizesFor(pair) };
-  return opened(await kernel.allocQueuePair(wish), words);
+  });
+}
+
+function taken(handle: VmciHandle): readonly [message: string, hint: string] {
+  return [
+    `there is a queue pair ${handleText(handle)} already`,
+    'without --handle a free one is chosen',
+  ];
+}
+
+/** A limit is that of one pair, or of all that the machine has. */
+function wordsFor(
+  { contextId }: VmciKernel,
+  { produceSize, consumeSize }: { produceSize: number; consumeSize: number },
+): VmciWords {
+  return { ...WORDS, VMCI_ERROR_NO_RESOURCES: limitOf(contextId, produceSize + consumeSize) };
+}
+
+function limitOf(contextId: number, bytes: number): readonly [message: string, hint: string] {
+  if (bytes > VMCI_MAX_GUEST_QP_MEMORY) {
+    return ['a queue pair has at most 128 MiB, both ways together', 'take a smaller size'];
+  }
+  const message =
+    contextId === VMCI_HOST_CONTEXT_ID
+      ? 'the host has as many queue pairs as it can have'
+      : "all queue pairs of a guest together have at most 128 MiB, vsock's over VMCI too";
+  return [message, "see 'vmmctl vmci queue list'"];
 }
 
 /** What the one who attaches writes is what the creator reads. A record has the sizes as the guest names them. */

@@ -68,10 +68,14 @@ async function openVmci(machine: Machine): Promise<DeviceNode> {
     // ENOENT may also be about the machine.
     const isMissing = isOneOf(error, ['ENOENT', 'ENXIO', 'ENODEV']);
     if (!isMissing || (error as SystemError).path !== PATH) throw error;
-    throw new SystemError('ENODEV', {
-      message: 'this machine has no VMCI',
-      hint: "as root: modprobe vmw_vmci; 'vmmctl doctor' says what there is",
-      cause: error,
-    });
+    // Where one may be the kernel, the machine has VMCI though it has no node.
+    const [message, hint] =
+      machine.vmci === undefined
+        ? [
+            'this machine has no VMCI',
+            "as root: modprobe vmw_vmci; 'vmmctl doctor' says what there is",
+          ]
+        : [`this machine has no ${PATH}`, 'without --node and --context one acts as its kernel'];
+    throw new SystemError('ENODEV', { message, hint, cause: error });
   }
 }

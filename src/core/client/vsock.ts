@@ -54,14 +54,16 @@ export interface ConnectRequest {
   timeoutMs?: number | undefined;
   /** How long to go on trying, milliseconds. */
   retryMs?: number | undefined;
+  /** The caller has a flag for that, which may be hinted at. */
+  canRetry?: boolean;
 }
 
 /**
  * Connects a socket.
- * @throws SystemError EHOSTUNREACH when no machine has the CID or nothing leads there, EOPNOTSUPP when what leads there
- *   has no sockets of the type, ENODEV when nothing carries packets to any such CID (no transport is loaded, or none for
- *   CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is silent or the time to retry is over; others as the socket
- *   gives them.
+ * @throws SystemError EHOSTUNREACH when no machine has the CID or nothing leads there, ENOBUFS when there is no room for
+ *   another connection, EOPNOTSUPP when what leads there has no sockets of the type, ENODEV when nothing carries packets
+ *   to any such CID (no transport is loaded, or none for CID 1), ECONNRESET when it refuses, ETIMEDOUT when it is silent or
+ *   the time to retry is over; others as the socket gives them.
  */
 export async function connectVsock(
   machine: Machine,
@@ -123,12 +125,14 @@ interface Meaning {
   readonly hint: string;
 }
 
+const OVER_VMCI = 'over VMCI a guest reaches its host alone';
+
 /** What the kernel says of connections that VMCI does not carry. */
 const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
   EINVAL: {
     code: 'EHOSTUNREACH',
     words: (to) => `nothing leads to ${to} from here`,
-    hint: 'over VMCI a guest reaches its host alone',
+    hint: OVER_VMCI,
   },
   ESOCKTNOSUPPORT: {
     code: 'EOPNOTSUPP',
@@ -140,7 +144,7 @@ const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
 async function describe(
   machine: Machine,
   error: unknown,
-  { name, address, localPort }: ConnectRequest,
+  { name, address, localPort, canRetry }: ConnectRequest,
 ): Promise<unknown> {
   if (!isFromConnect(error)) return describeBind(error, localPort ?? VMADDR_PORT_ANY);
   const to = `${name}:${address.port}`;
@@ -159,15 +163,29 @@ async function describe(
     const { code, words, hint } = meant;
     return new SystemError(code, { message: words(to), hint, cause: error });
   }
-  const words: Partial<Record<ErrorCode, string>> = {
-    ECONNRESET: `${to} refuses the connection: nothing listens there`,
-    ETIMEDOUT: `${to} does not answer`,
+  const retry = canRetry ? 'use --retry to wait for the listener' : undefined;
+  const words: Partial<Record<ErrorCode, readonly [message: string, hint: string | undefined]>> = {
+    // A listener that is full, or has no memory for another connection, gives no other answer.
+    ECONNRESET: [`${to} refuses the connection: nothing listens there, or it takes no more`, retry],
+    ETIMEDOUT: [`${to} does not answer`, retry],
+    EHOSTUNREACH: [`nothing leads to ${to} from here`, OVER_VMCI],
+    ENOBUFS: [
+      `there is no room for another connection to ${to}`,
+      "all queue pairs of a guest together have at most 128 MiB; see 'vmmctl vmci queue list'",
+    ],
   };
-  const message = words[error.code];
-  const hint = 'use --retry to wait for the listener';
+  const [message, hint] = words[error.code] ?? [];
   return message === undefined
     ? error
     : new SystemError(error.code, { message, hint, cause: error.cause });
+}
+
+/** What sending a datagram says: its socket is connected before anybody knows whether something leads there. */
+export function describeSend(error: unknown, { name, address, type }: ConnectRequest): unknown {
+  if (type !== 'dgram' || !(error instanceof SystemError)) return error;
+  const { code, words, hint } = MEANINGS[error.code] ?? {};
+  if (code === undefined) return error;
+  return new SystemError(code, { message: words?.(`${name}:${address.port}`), hint, cause: error });
 }
 
 /** ENODEV also says that the kernel has nothing that carries packets to such a CID. */

@@ -63,12 +63,9 @@ function memoryStatistics(report: MemoryReport, balloon: number): GuestStatistic
 }
 
 export function heartbeatRecord({ vm, vbox }: Domain, caller: Caller): HeartbeatRecord {
-  const { lastBeatAtMs, ...rest } = vbox.device.heartbeat;
-  return {
-    vm: listedName(vm, caller),
-    ...rest,
-    lastBeat: lastBeatAtMs === null ? null : new Date(lastBeatAtMs).toISOString(),
-  };
+  const { enabled, intervalMs, timeoutMs, lastBeatAtMs, ...rest } = vbox.device.heartbeat;
+  const lastBeat = lastBeatAtMs === null ? null : new Date(lastBeatAtMs).toISOString();
+  return { vm: listedName(vm, caller), enabled, intervalMs, timeoutMs, lastBeat, ...rest };
 }
 
 export function propertyRecord({ name, value, timestamp, flags }: StoredProperty): GuestProperty {

@@ -3,9 +3,10 @@ import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { SystemError } from '../abi/errno.js';
+import { sunPathSize } from '../abi/sun-path.js';
 
-/** The longest path of a Unix socket, bytes, without the terminator (Linux: 108 with it; BSD: 104). */
-export const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
+/** The longest path of a Unix socket, bytes, without the terminator. */
+export const MAX_SOCKET_PATH = sunPathSize(process.platform) - 1;
 
 export interface HostPaths {
   readonly host: string;

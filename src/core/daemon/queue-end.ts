@@ -51,6 +51,8 @@ export class QueueEnd {
   /** Something has happened that its holder was not told yet. */
   #news = false;
   #waiter: (() => void) | undefined;
+  /** Why its kernel can't be used any more. */
+  #failure: SystemError | undefined;
   #over = false;
 
   constructor(kernel: KernelApi, pair: KernelQueuePair) {
@@ -97,16 +99,21 @@ export class QueueEnd {
   }
 
   peerIs(peer: Peer): void {
-    if (this.#over || this.#peer === 'detached') return;
+    if (this.#over || this.#failure !== undefined || this.#peer === 'detached') return;
     this.#peer = peer;
     this.#findPages();
     this.tell();
   }
 
-  /** Its kernel has another context, or is gone. */
-  checkKernel(isThere: boolean): void {
-    if (isThere && this.kernel.cid === this.#cid) return;
-    this.peerIs('detached');
+  /** With another context its kernel has no pair of the old one any more. */
+  checkContext(): void {
+    if (this.kernel.cid !== this.#cid) this.peerIs('detached');
+  }
+
+  /** Its kernel is gone. */
+  fail(error: SystemError): void {
+    this.#failure ??= error;
+    this.#waiter?.();
   }
 
   /** Lets its holder look at the queues. */
@@ -125,13 +132,16 @@ export class QueueEnd {
     }
   }
 
-  /** Waits until there is something to be told. @throws SystemError EINTR, EBUSY (another call waits), EBADF (detached). */
+  /**
+   * Waits until there is something to be told.
+   * @throws SystemError EINTR, EBUSY (another call waits), EBADF (detached), that of `fail`.
+   */
   async news(signal: AbortSignal): Promise<object> {
     if (this.#waiter !== undefined) throw new SystemError('EBUSY');
     const interrupt = () => this.#waiter?.();
     signal.addEventListener('abort', interrupt);
     try {
-      while (!this.#news && !signal.aborted && !this.#over) {
+      while (!this.#news && !signal.aborted && !this.#over && this.#failure === undefined) {
         await new Promise<void>((resolve) => {
           this.#waiter = resolve;
         });
@@ -141,6 +151,7 @@ export class QueueEnd {
       signal.removeEventListener('abort', interrupt);
     }
     if (this.#over) throw new SystemError('EBADF');
+    if (this.#failure !== undefined) throw this.#failure;
     if (!this.#news) throw new SystemError('EINTR');
     this.#news = false;
     return this.state();

@@ -3,7 +3,12 @@
  * stand. Bytes never come by here: the daemon is asked to wake the other end. An end goes with its client.
  */
 import { SystemError } from '../abi/errno.js';
-import { VMCI_HOST_CONTEXT_ID, VMCI_INVALID_ID, VMCI_NO_PRIVILEGE_FLAGS } from '../abi/vmci.js';
+import {
+  sameHandle,
+  VMCI_HOST_CONTEXT_ID,
+  VMCI_INVALID_ID,
+  VMCI_NO_PRIVILEGE_FLAGS,
+} from '../abi/vmci.js';
 import { VMCI_RESULT } from '../abi/vmci-errors.js';
 import { PartOfMemory } from '../abi/vmci-memory.js';
 import { openQueuePair, type Queue, type QueueSizes, queuePairBytes } from '../abi/vmci-queue.js';
@@ -19,6 +24,7 @@ import type {
   QueuePairRecord,
   QueuePairRequest,
 } from '../simulator/vmci/parts.js';
+import { onGuestEnd } from './guest-end.js';
 import { integer, machineName, optionalTruth, type Parameters } from './parameters.js';
 import { madeForPair, pairFileBytes, QueueEnd } from './queue-end.js';
 import type { Answer, CallTable, Session } from './session.js';
@@ -44,6 +50,8 @@ export const VMCI_QUEUE_CALLS: CallTable = {
     if (table.size >= MAX_ENDS) throw new SystemError('EMFILE');
     const kernel = kernelOf(session, parameters);
     const request = requestOf(parameters);
+    const { vmci: host } = session.shared.keeper.world.host;
+    if (isTaken(request, [kernel, host])) return { result: VMCI_RESULT.VMCI_ERROR_ALREADY_EXISTS };
     const end = attachLocally(kernel, request, files) ?? alloc(kernel, request, files);
     session.shared.keeper.digest();
     return typeof end === 'number' ? { result: end } : added(session, parameters, end);
@@ -85,6 +93,20 @@ function requestOf(parameters: Parameters): QueuePairRequest {
     produceSize: size('produceSize'),
     consumeSize: size('consumeSize'),
   };
+}
+
+/**
+ * Whether a new pair is wanted under a handle that a pair has, also one that the asking kernel is no end of. The broker
+ * would attach to it.
+ */
+function isTaken(
+  { handle, flags }: QueuePairRequest,
+  kernels: readonly (KernelApi | undefined)[],
+): boolean {
+  if (handle === undefined || (flags & VMCI_QPFLAG_ATTACH_ONLY) !== 0) return false;
+  return kernels.some((kernel) =>
+    kernel?.queuePairs().some((pair) => sameHandle(pair.handle, handle)),
+  );
 }
 
 function alloc(kernel: KernelApi, request: QueuePairRequest, files: Files): QueueEnd | number {
@@ -182,11 +204,8 @@ function added(session: Session, parameters: Parameters, end: QueueEnd): Answer 
 function watchKernel(session: Session, parameters: Parameters, end: QueueEnd): void {
   const name = machineName(parameters);
   if (name === 'host') return;
-  const { keeper } = session.shared;
-  const domain = keeper.world.domain(name.vm, session.caller);
-  end.onDetach(
-    keeper.onChange(() => end.checkKernel(keeper.world.peek(domain.vm.name) === domain)),
-  );
+  end.onDetach(onGuestEnd(session, name.vm, (error) => end.fail(error)));
+  end.onDetach(session.shared.keeper.onChange(() => end.checkContext()));
 }
 
 function endOf(session: Session, parameters: Parameters): QueueEnd {

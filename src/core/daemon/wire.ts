@@ -8,6 +8,7 @@
  * the lengths of a JSON text and of the bytes that go with it, then both.
  */
 import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
+import { VmciResultError } from '../abi/vmci-errors.js';
 
 export const PROTOCOL = 1;
 
@@ -125,6 +126,8 @@ export interface WireError {
   syscall?: string;
   path?: string;
   hint?: string;
+  /** The result of VMCI that is its cause. */
+  vmciResult?: number;
 }
 
 export function errorToWire(error: unknown): WireError {
@@ -135,6 +138,7 @@ export function errorToWire(error: unknown): WireError {
   if (error.syscall !== undefined) wire.syscall = error.syscall;
   if (error.path !== undefined) wire.path = error.path;
   if (error.hint !== undefined) wire.hint = error.hint;
+  if (error.cause instanceof VmciResultError) wire.vmciResult = error.cause.result;
   return wire;
 }
 
@@ -144,6 +148,7 @@ export function errorFromWire(wire: unknown): SystemError {
   if (!isErrorCode(value.code)) {
     return new SystemError('EPROTO', { message: 'the simulated host sent an unknown error' });
   }
+  const { vmciResult } = value;
   const text = (name: string) => {
     const field = value[name];
     return typeof field === 'string' ? field : undefined;
@@ -153,5 +158,6 @@ export function errorFromWire(wire: unknown): SystemError {
     syscall: text('syscall'),
     path: text('path'),
     hint: text('hint'),
+    cause: Number.isInteger(vmciResult) ? new VmciResultError(Number(vmciResult)) : undefined,
   });
 }

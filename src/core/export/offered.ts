@@ -8,6 +8,7 @@ import type { Socket } from '../simulator/vsock/socket.js';
 import type { Export, ExportKind, ExportMaker, HostExportMaker } from './exports.js';
 import { HybridExports } from './hybrid.js';
 import { type DeviceKind, socketPath } from './vhost-user/socket-path.js';
+import { refuseVmci } from './vhost-user/virtio-only.js';
 
 /** Names of the sockets of virtio devices. */
 const DEVICE_SOCKET = /\.vhost-(vsock|balloon)$/;
@@ -122,8 +123,9 @@ export class OfferedExports {
     if (!this.#lasting.get(domain)?.has(kind)) this.end(domain, kind);
   }
 
-  /** Where a device of a VM is offered, or would be. @throws SystemError ENAMETOOLONG */
+  /** Where a device of a VM is offered, or would be. @throws SystemError EOPNOTSUPP for a VM without virtio; ENAMETOOLONG */
   devicePath(domain: Domain, kind: DeviceKind): string {
+    refuseVmci(domain);
     const offered = this.#offered.get(domain)?.get(kind);
     return offered?.paths[0] ?? socketPath(this.directory, domain, kind);
   }

@@ -15,13 +15,13 @@ export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
 const EPOLLET = 0x80000000;
-const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
-const EPOLL_CLOEXEC = 0o2000000;
+export const EPOLL_CLOEXEC = 0o2000000;
 
 /** struct epoll_event is packed on x86-64 alone. */
 const DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
-const EVENT_SIZE = DATA_OFFSET + 8;
+export const EPOLL_EVENT_SIZE = DATA_OFFSET + 8;
 /** Events taken at once. */
 const BATCH = 64;
 
@@ -33,7 +33,7 @@ export class Reactor {
   readonly #epoll: number;
   readonly #poll: ReturnType<Koffi['node']['poll']>;
   readonly #listeners = new Map<number, Listener>();
-  readonly #events = new Uint8Array(BATCH * EVENT_SIZE);
+  readonly #events = new Uint8Array(BATCH * EPOLL_EVENT_SIZE);
   readonly #view = new DataView(this.#events.buffer);
 
   private constructor(koffi: Koffi, libc: Libc, epoll: number) {
@@ -55,7 +55,7 @@ export class Reactor {
 
   /** Begins to tell; the first events may come at once. 0, or a negated errno. The process stays while it waits. */
   add(fd: number, listener: Listener): number {
-    const event = new DataView(new ArrayBuffer(EVENT_SIZE));
+    const event = new DataView(new ArrayBuffer(EPOLL_EVENT_SIZE));
     event.setUint32(0, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
     event.setInt32(DATA_OFFSET, fd, true);
     const result = this.#libc.epollCtl(
@@ -73,7 +73,7 @@ export class Reactor {
   /** To be called before the descriptor is closed. */
   remove(fd: number): void {
     if (!this.#listeners.delete(fd)) return;
-    this.#libc.epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, new Uint8Array(EVENT_SIZE));
+    this.#libc.epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, new Uint8Array(EPOLL_EVENT_SIZE));
     if (this.#listeners.size === 0) this.#poll.unref();
   }
 
@@ -86,8 +86,8 @@ export class Reactor {
   #dispatch(): void {
     const count = this.#libc.epollWait(this.#epoll, this.#events, BATCH);
     for (let index = 0; index < count; index++) {
-      const events = this.#view.getUint32(index * EVENT_SIZE, true);
-      const fd = this.#view.getInt32(index * EVENT_SIZE + DATA_OFFSET, true);
+      const events = this.#view.getUint32(index * EPOLL_EVENT_SIZE, true);
+      const fd = this.#view.getInt32(index * EPOLL_EVENT_SIZE + DATA_OFFSET, true);
       this.#listeners.get(fd)?.(events);
     }
   }

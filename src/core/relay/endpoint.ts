@@ -37,7 +37,10 @@ export function parseEndpoint(text: string): Endpoint {
     case 'tcp-listen':
       return { kind: 'tcp-listen', ...hostAndPort(text, rest, '127.0.0.1') };
     case 'vsock-listen':
-      return { kind: 'vsock-listen', port: portNumber(text, rest, VMADDR_PORT_ANY) };
+      return {
+        kind: 'vsock-listen',
+        port: rest === 'any' ? VMADDR_PORT_ANY : vsockPort(text, rest),
+      };
     case 'vsock':
       return vsock(text, rest);
     default:
@@ -53,7 +56,7 @@ export function endpointName(endpoint: Endpoint): string {
     case 'vsock':
       return `${endpoint.cid}:${endpoint.port}`;
     case 'vsock-listen':
-      return `vsock-listen:${endpoint.port}`;
+      return `vsock-listen:${endpoint.port === VMADDR_PORT_ANY ? 'any' : endpoint.port}`;
     case 'tcp':
     case 'tcp-listen':
       return `${endpoint.kind}:${endpoint.host}:${endpoint.port}`;
@@ -74,7 +77,7 @@ function vsock(text: string, address: string): Endpoint {
   if (colon <= 0) throw invalid(text);
   const cid = address.slice(0, colon);
   if (cid.includes(':')) throw invalid(text);
-  return { kind: 'vsock', cid, port: portNumber(text, address.slice(colon + 1), VMADDR_PORT_ANY) };
+  return { kind: 'vsock', cid, port: vsockPort(text, address.slice(colon + 1)) };
 }
 
 function hostAndPort(text: string, address: string, defaultHost: string | undefined) {
@@ -83,6 +86,10 @@ function hostAndPort(text: string, address: string, defaultHost: string | undefi
   const host = given?.replace(/^\[(.*)\]$/, '$1');
   if (host === undefined || host === '') throw invalid(text);
   return { host, port: portNumber(text, address.slice(colon + 1), MAX_TCP_PORT) };
+}
+
+function vsockPort(text: string, port: string): number {
+  return portNumber(text, port, VMADDR_PORT_ANY - 1);
 }
 
 function portNumber(text: string, port: string, max: number): number {

@@ -1,10 +1,11 @@
 /** Opens the ends of a relay: connects, or waits for others to connect. */
 import { spawn } from 'node:child_process';
-import { lstatSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket as NetSocket, type Server } from 'node:net';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ErrorCode, isErrorCode, SystemError } from '../abi/errno.js';
+import { sunPathSize } from '../abi/sun-path.js';
 import { VMADDR_CID_ANY } from '../abi/vm-sockets.js';
 import type { Backend, Machine } from '../backend/port.js';
 import { connectVsock, listenVsock, resolveCid } from '../client/vsock.js';
@@ -41,7 +42,7 @@ export async function makeOpener(
     case 'vsock-listen':
       return vsockListener(endpoint.port, around);
     case 'unix-listen':
-      return netListener({ path: resolve(endpoint.path) }, endpointName(endpoint), around);
+      return netListener({ path: socketPath(endpoint.path) }, endpointName(endpoint), around);
     case 'tcp-listen':
       return netListener(
         { host: endpoint.host, port: endpoint.port },
@@ -70,7 +71,7 @@ async function openOnce(
     case 'exec':
       return execEnd(endpoint.command, around.signal);
     case 'unix':
-      return netEnd({ path: endpoint.path }, endpointName(endpoint), around);
+      return netEnd({ path: socketPath(endpoint.path) }, endpointName(endpoint), around);
     case 'tcp':
       return netEnd({ host: endpoint.host, port: endpoint.port }, endpointName(endpoint), around);
     case 'vsock':
@@ -105,6 +106,18 @@ async function vsockListener(port: number, around: Surroundings): Promise<Opener
     next: async () => vsockEnd(await listener.accept({ signal: around.signal })),
     close: () => listener.close(),
   };
+}
+
+/** As it is, or from the root on where it has room. @throws SystemError ENAMETOOLONG; the system would cut it. */
+function socketPath(path: string): string {
+  const most = sunPathSize(process.platform) - 1;
+  const fitting = [resolve(path), path].find((each) => Buffer.byteLength(each) <= most);
+  if (fitting !== undefined) return fitting;
+  throw new SystemError('ENAMETOOLONG', {
+    message: `the path of a socket has at most ${most} bytes`,
+    path,
+    hint: 'change into its directory, or use a symbolic link to it',
+  });
 }
 
 type Place = { path: string } | { host: string; port: number };
@@ -186,7 +199,12 @@ async function netListener(place: Place, name: string, around: Surroundings): Pr
 
 function listening(server: Server, place: Place, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(named(error, name)));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      // Node says EACCES of a directory that is not there, too.
+      const isLost = 'path' in place && error.code === 'EACCES' && !existsSync(dirname(place.path));
+      const message = `${name}: there is no such directory`;
+      reject(isLost ? new SystemError('ENOENT', { message }) : named(error, name));
+    });
     server.listen(place, () => {
       server.removeAllListeners('error');
       server.on('error', () => undefined);
@@ -232,8 +250,8 @@ function isBound(path: string): boolean {
   } catch {
     return false;
   }
-  const paths = table.split('\n').map((line) => line.slice(line.indexOf('/')).trim());
-  return paths.includes(resolve(path));
+  const lines = table.split('\n').map((line) => line.trimEnd());
+  return [path, resolve(path)].some((each) => lines.some((line) => line.endsWith(` ${each}`)));
 }
 
 /** A command by the shell. */

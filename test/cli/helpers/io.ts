@@ -62,6 +62,7 @@ export async function runLine(
     interrupts: new Interrupts(),
     places: places(),
     connect: async (uri, connectOptions) => backend.connected(uri, connectOptions),
+    endWithReader: () => undefined,
     ...rest,
   };
   const status = await run(argv, surroundings);

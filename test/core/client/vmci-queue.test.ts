@@ -290,6 +290,27 @@ t.test('results are errors by their meaning', async (t) => {
     const { kernel } = kernelWith(2, [], result);
     await t.rejects(createQueuePair(kernel, sizes), { code }, code);
   }
-  const { kernel } = kernelWith(2, []);
-  await t.rejects(attachQueuePair(kernel, handle), { code: 'EHOSTUNREACH', message: /7:5/ });
+});
+
+t.test('who attaches to a pair that is not listed learns why it can not be had', async (t) => {
+  for (const [result, code, message] of [
+    [R.VMCI_ERROR_NOT_FOUND, 'EHOSTUNREACH', /no queue pair 7:5/],
+    [R.VMCI_ERROR_NO_ACCESS, 'EACCES', /not for this end/],
+    [R.VMCI_ERROR_UNAVAILABLE, 'EBUSY', /both ends/],
+  ] as const) {
+    const { kernel, asked } = kernelWith(8, [], result);
+    await t.rejects(attachQueuePair(kernel, handle), { code, message });
+    t.match(asked, [{ handle, flags: 1 }]);
+  }
+});
+
+t.test('a limit is that of the pair, or of all of a guest', async (t) => {
+  const { kernel } = kernelWith(7, [], R.VMCI_ERROR_NO_RESOURCES);
+  for (const [size, message] of [
+    [2 ** 26 + 1, /^a queue pair has at most 128 MiB/],
+    [4096, /^all queue pairs of a guest together/],
+  ] as const) {
+    const wish = { produceSize: size, consumeSize: size };
+    await t.rejects(createQueuePair(kernel, wish), { code: 'ENOBUFS', message });
+  }
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { SystemError } from '../../../src/core/abi/errno.js';
+import { VMCI_RESULT, VmciResultError } from '../../../src/core/abi/vmci-errors.js';
 import {
   encodeFrame,
   errorFromWire,
@@ -153,6 +154,14 @@ t.test('an error goes over the wire and comes back', async (t) => {
     code: 'ENOENT',
     message: 'no such file or directory',
   });
+});
+
+t.test('the result of VMCI that is the cause of an error goes along', async (t) => {
+  const cause = new VmciResultError(VMCI_RESULT.VMCI_ERROR_INVALID_RESOURCE);
+  const wire = JSON.parse(JSON.stringify(errorToWire(new SystemError('EHOSTUNREACH', { cause }))));
+  t.equal(wire.vmciResult, -1);
+  t.match(errorFromWire(wire).cause, { code: 'VMCI_ERROR_INVALID_RESOURCE', result: -1 });
+  t.equal(errorFromWire({ ...wire, vmciResult: 'x' }).cause, undefined);
 });
 
 t.test('an error that is none of the system becomes EIO', async (t) => {

@@ -4,9 +4,10 @@ import { endpointName, isListener, parseEndpoint } from '../../../src/core/relay
 t.test('every kind of endpoint is read, and named as it is written', async (t) => {
   const rows = [
     ['web1:7000', { kind: 'vsock', cid: 'web1', port: 7000 }],
-    ['3:4294967295', { kind: 'vsock', cid: '3', port: 4294967295 }],
+    ['3:4294967294', { kind: 'vsock', cid: '3', port: 4294967294 }],
     ['host:1', { kind: 'vsock', cid: 'host', port: 1 }],
     ['vsock-listen:0', { kind: 'vsock-listen', port: 0 }],
+    ['vsock-listen:any', { kind: 'vsock-listen', port: 4294967295 }],
     ['unix:/run/a:b', { kind: 'unix', path: '/run/a:b' }],
     ['unix-listen:relative', { kind: 'unix-listen', path: 'relative' }],
     ['tcp:localhost:22', { kind: 'tcp', host: 'localhost', port: 22 }],
@@ -32,8 +33,17 @@ t.test('vsock:CID:PORT is the long form of CID:PORT', async (t) => {
 });
 
 t.test('what is no endpoint is refused with the forms there are', async (t) => {
-  const wrong = ['', 'web1', ':', 'web1:', ':5', 'web1:x', 'web1:-1', 'web1:4294967296', 'a:b:c'];
-  for (const text of [...wrong, 'tcp:80', 'tcp:host:65536', 'unix:', 'vsock-listen:x', 'exec:']) {
+  const wrong = ['', 'web1', ':', 'web1:', ':5', 'web1:x', 'web1:-1', 'web1:4294967295', 'a:b:c'];
+  for (const text of [
+    ...wrong,
+    'tcp:80',
+    'tcp:host:65536',
+    'unix:',
+    'vsock-listen:x',
+    'vsock-listen:4294967295',
+    'web1:any',
+    'exec:',
+  ]) {
     t.throws(() => parseEndpoint(text), { code: 'EINVAL', hint: String }, `'${text}'`);
   }
 });

@@ -39,6 +39,7 @@ export default class VmciDoorbellWait extends VmmctlCommand<typeof VmciDoorbellW
     const doorbell = await endpoint.doorbell(this.args.rid ?? VMCI_INVALID_ID);
     const handle = handleText(doorbell.handle);
     tellListening(this, handle);
+    this.endWithReader();
     for (let seen = 0; count === 0 || seen < count; seen++) {
       await doorbell.wait({ signal: this.signal });
       if (json) this.json({ handle }, count === 1 && this.io.isTty.stdout);

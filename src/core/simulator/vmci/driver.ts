@@ -71,7 +71,7 @@ export class VmciDriver implements KernelApi, Kernel, Place, DeviceDriver {
     this.profile = profile;
     this.newestFirst = newestFirst;
     this.work = work;
-    this.#resources = new Resources(profile.oneNameSpace);
+    this.#resources = new Resources(profile);
     this.subscriptions = new Subscriptions(profile);
     this.endpoints = new DatagramEndpoints(this.#resources, work);
     this.doorbells = new Doorbells(this.#resources, work);

@@ -11,8 +11,10 @@ export interface VmciProfile {
 
 /** What drivers differ in. */
 export interface KernelProfile {
-  /** Datagram endpoints, doorbells and queue pairs have one space of names. */
+  /** Datagram endpoints and doorbells have one space of names. */
   readonly oneNameSpace: boolean;
+  /** A pair whose number is chosen gets the lowest that is free, and not the next one. */
+  readonly lowestPairFirst: boolean;
   /** The newest subscriber of an event is called first. */
   readonly newestSubscriberFirst: boolean;
   /** Payloads over the limit are refused also when they are delivered. */
@@ -25,6 +27,7 @@ export interface KernelProfile {
 
 const LINUX: KernelProfile = {
   oneNameSpace: false,
+  lowestPairFirst: false,
   newestSubscriberFirst: true,
   checksDelivered: false,
   eventMax: VMCI_EVENT_MAX,
@@ -39,6 +42,7 @@ export const VMCI_PROFILES: Readonly<Record<VmciProfileName, VmciProfile>> = {
     newestFirst: true,
     guest: {
       oneNameSpace: true,
+      lowestPairFirst: true,
       newestSubscriberFirst: false,
       checksDelivered: true,
       eventMax: VMCI_EVENTS_FREEBSD.VMCI_EVENT_MAX,

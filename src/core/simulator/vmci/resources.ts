@@ -2,6 +2,7 @@
 import { VMCI_INVALID_ID, VMCI_RESERVED_RESOURCE_ID_MAX } from '../../abi/vmci.js';
 import { VMCI_RESULT } from '../../abi/vmci-errors.js';
 import type { Handle } from './parts.js';
+import type { KernelProfile } from './profile.js';
 
 export type ResourceType = 'datagram' | 'doorbell' | 'qpair-host' | 'qpair-guest';
 
@@ -13,15 +14,20 @@ interface Entry {
 
 const FIRST_CHOSEN = VMCI_RESERVED_RESOURCE_ID_MAX + 1;
 
+/** In what drivers differ here. */
+type Naming = Pick<KernelProfile, 'oneNameSpace' | 'lowestPairFirst'>;
+
 export class Resources {
+  /** As FreeBSD has it: datagrams and doorbells share their names, and only what is stored may be for any context. */
   readonly #oneNameSpace: boolean;
+  readonly #lowestPairFirst: boolean;
   /** By resource number. */
   readonly #entries = new Map<number, Entry[]>();
   #next = FIRST_CHOSEN;
 
-  /** @param oneNameSpace as FreeBSD has it: types share their names, and only what is stored may be for any context. */
-  constructor(oneNameSpace: boolean) {
+  constructor({ oneNameSpace, lowestPairFirst }: Naming) {
     this.#oneNameSpace = oneNameSpace;
+    this.#lowestPairFirst = lowestPairFirst;
   }
 
   /**
@@ -32,7 +38,7 @@ export class Resources {
   add(type: ResourceType, wanted: Handle, make: (handle: Handle) => unknown): Handle | number {
     const { context } = wanted;
     const chosen = wanted.resource === VMCI_INVALID_ID;
-    const resource = chosen ? this.#free(type, context) : wanted.resource;
+    const resource = chosen ? this.#choose(type, context) : wanted.resource;
     if (resource === VMCI_INVALID_ID) return VMCI_RESULT.VMCI_ERROR_NO_HANDLE;
     const handle = { context, resource };
     if (!chosen && this.#find(type, handle) !== undefined) {
@@ -70,18 +76,32 @@ export class Resources {
         entry.handle.context === VMCI_INVALID_ID ||
         (handle.context === VMCI_INVALID_ID && !this.#oneNameSpace);
       if (!anyContext && entry.handle.context !== handle.context) return false;
-      return this.#oneNameSpace || entry.type === type;
+      return entry.type === type || (this.#oneNameSpace && !isPair(type) && !isPair(entry.type));
     });
   }
 
-  /** The next number that nobody has, in a circle. */
-  #free(type: ResourceType, context: number): number {
-    const start = this.#next;
+  #choose(type: ResourceType, context: number): number {
+    if (this.#lowestPairFirst && isPair(type)) return this.#free(FIRST_CHOSEN, type, context);
+    const resource = this.#free(this.#next, type, context);
+    if (resource !== VMCI_INVALID_ID) this.#next = following(resource);
+    return resource;
+  }
+
+  /** The first number from `start` on, in a circle, that nobody has. */
+  #free(start: number, type: ResourceType, context: number): number {
+    let resource = start;
     do {
-      const resource = this.#next;
-      this.#next = resource + 1 === VMCI_INVALID_ID ? FIRST_CHOSEN : resource + 1;
       if (this.#find(type, { context, resource }) === undefined) return resource;
-    } while (this.#next !== start);
+      resource = following(resource);
+    } while (resource !== start);
     return VMCI_INVALID_ID;
   }
+}
+
+function following(resource: number): number {
+  return resource + 1 === VMCI_INVALID_ID ? FIRST_CHOSEN : resource + 1;
+}
+
+function isPair(type: ResourceType): boolean {
+  return type === 'qpair-host' || type === 'qpair-guest';
 }

@@ -1,6 +1,6 @@
 /** What a result of VMCI is to a program with a socket. Source: Linux net/vmw_vsock/vmci_transport.c. */
 import { type ErrorCode, SystemError } from '../../abi/errno.js';
-import { VMCI_RESULT as R, resultName } from '../../abi/vmci-errors.js';
+import { VMCI_RESULT as R, VmciResultError } from '../../abi/vmci-errors.js';
 
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [R.VMCI_ERROR_NO_MEM, 'ENOMEM'],
@@ -16,9 +16,8 @@ export function errorOf(result: number): ErrorCode {
   return CODES.get(result) ?? 'EINVAL';
 }
 
-/** @throws SystemError for a negative result. */
+/** @throws SystemError for a negative result, which is its cause. */
 export function check(result: number, syscall: string): void {
   if (result >= 0) return;
-  const message = `${syscall}: VMCI says ${resultName(result)}`;
-  throw new SystemError(errorOf(result), { syscall, message });
+  throw new SystemError(errorOf(result), { syscall, cause: new VmciResultError(result) });
 }
