@@ -10,11 +10,12 @@ import { type CommandLine, shellLine } from '../core/client/boot/command-line.js
 import { guestFiles } from '../core/client/boot/guest-files.js';
 import type { Accelerator } from '../core/client/boot/qemu.js';
 import { requireManagement } from '../core/client/management.js';
-import { offerDevices } from './boot/devices.js';
+import { deviceSockets, offerDevices } from './boot/devices.js';
 import { makeDirectory, removeDirectory, statusIn, writeGuestFiles } from './boot/directory.js';
 import { bootKernel, bootKind, bootPlan, bootWay, guestCommand } from './boot/plan.js';
 import { LOG_FD, RunningKernel, statusOfGuest } from './boot/running-kernel.js';
 import { rawTerminal } from './boot/surroundings.js';
+import { suspendedBefore, suspendedMeanwhile } from './boot/suspension.js';
 import { parseMemory } from './create-values.js';
 import { vmName, withNearNames } from './vm-name.js';
 
@@ -70,12 +71,13 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
     const management = requireManagement(await this.backend(), 'guests');
     const vm = await this.#vm(management);
     const kind = bootKind(way, vm, flags, io.env);
-    const plan = bootPlan(way, vm, kernel, flags, io);
+    const sockets = await deviceSockets(management, way, vm.name);
+    const plan = bootPlan(vm, kernel, sockets, flags, io);
     if (flags['dry-run']) return this.#print(kind.commandLine(plan));
     if (flags.init === undefined && !plan.terminal) {
       throw new UsageError('without a terminal there is nobody to talk to', 'give --init CMD');
     }
-    const offered = await offerDevices(management, way, vm);
+    const offered = await offerDevices(management, way, vm.name);
     const directory = makeDirectory(dirname(plan.directory));
     try {
       const booted = { ...plan, directory, sockets: offered.sockets, logFd: LOG_FD };
@@ -84,7 +86,7 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
         guestFiles(kind, booted, guestCommand(vm, flags, io)),
         kernel.modules,
       );
-      await this.#runKernel(kind.commandLine(booted), directory);
+      await this.#runKernel(kind.commandLine(booted), directory, management);
     } finally {
       removeDirectory(directory);
       // The VM, or its host, may be gone by now; how the guest ended counts.
@@ -100,8 +102,11 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
     } catch (error) {
       throw await withNearNames(error, await this.backend(), name);
     }
-    if (vm.state !== 'running') return vm;
-    throw new CodeError('EBUSY', `${name} runs a guest already`, 'end that one first');
+    if (vm.state === 'running') {
+      throw new CodeError('EBUSY', `${name} runs a guest already`, 'end that one first');
+    }
+    if (vm.state === 'suspended') throw suspendedBefore(vm);
+    return vm;
   }
 
   #print(line: CommandLine): void {
@@ -110,7 +115,7 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
     else this.out(`${shellLine(line)}\n`);
   }
 
-  async #runKernel(line: CommandLine, directory: string): Promise<void> {
+  async #runKernel(line: CommandLine, directory: string, management: Management): Promise<void> {
     this.verbose(shellLine(line));
     const { interrupts } = this.invocation;
     const restore = rawTerminal(this.io);
@@ -119,16 +124,30 @@ export default class Boot extends VmmctlCommand<typeof Boot> {
       this.status ||= signalStatus(name);
       kernel.end();
     });
+    const watching = new AbortController();
+    const stopped = this.#stopped(management, watching.signal).catch((error) => {
+      if (this.status === 0) throw error;
+      // A signal ends it already.
+      return kernel.ended;
+    });
     try {
       const end = await this.within((signal) => {
         signal.addEventListener('abort', () => kernel.end(), { once: true });
-        return kernel.ended;
+        return Promise.race([kernel.ended, stopped]);
       });
       this.status ||= statusOfGuest(statusIn(directory), end);
     } finally {
+      watching.abort();
       await kernel.clear();
       restore();
       interrupts.delegate(undefined);
     }
+  }
+
+  /** @throws when the guest must not run any more: its VM is suspended for good or destroyed, or its host is gone. */
+  async #stopped(management: Management, signal: AbortSignal): Promise<never> {
+    const { vm: name } = this.args;
+    const reason = await management.suspension(name, { signal });
+    throw suspendedMeanwhile(name, reason);
   }
 }

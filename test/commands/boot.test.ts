@@ -1,10 +1,11 @@
 /** `vmmctl boot` with stand-ins for kernels: programs that look for what a kernel would find. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { VmDetails } from '../../src/core/backend/port/vm.js';
+import { type ErrorCode, SystemError } from '../../src/core/abi/errno.js';
 import { FakeBackend } from '../cli/helpers/fake-backend.js';
 import { runLine, WAYS } from '../cli/helpers/io.js';
+import { isAlive, until } from '../helpers/host.js';
 
 /** Finds the directory that it shares with us, and does what the variable says. */
 const KERNEL = `#!/bin/sh
@@ -31,11 +32,8 @@ function setting(
   }
   const backend = new FakeBackend().add('web1');
   const { management } = backend;
-  const { inspect } = management;
-  management.inspect = async (name): Promise<VmDetails> => ({
-    ...(await inspect(name)),
-    exports: [{ kind: 'hybrid-vsock', path: join(directory, 'run', `${name}.vsock`) }],
-  });
+  management.devicePath = async (name, kind) =>
+    join(directory, 'run', `${name}.${kind.replace('-user', '')}`);
   // Nothing else of the machine is found, so what is done does not depend on it.
   const path = `${join(directory, 'bin')}:${join(directory, 'tools')}`;
   mkdirSync(join(directory, 'tools'));
@@ -97,39 +95,14 @@ for (const way of WAYS) {
   });
 }
 
-t.test('a VM whose vsock VMCI carries is refused, by --dry-run too', async (t) => {
-  const place = setting(t);
-  const { management } = place.backend;
-  const { inspect } = management;
-  management.inspect = async (name) => ({ ...(await inspect(name)), vsockTransport: 'vmci' });
-  for (const words of ['web1 --init true --dry-run', 'web1 --init true']) {
-    const ran = await boot(words, place);
-    t.match(ran, { status: 7, out: '', err: /carried by VMCI \(EOPNOTSUPP\)\nhint: / }, words);
-  }
-  t.notOk(place.backend.calls.includes('exportVm'), 'nothing is offered');
-});
-
 t.test("the status of the guest's command is ours", async (t) => {
   const place = setting(t, ': >"$share/ended-7"');
   const { status, err } = await boot('web1 --init true', place);
   t.equal(status, 7);
   t.equal(err, '');
   t.same(place.backend.calls.slice(1), ['exportVm', 'exportVm', 'unexportVm', 'unexportVm']);
-  t.same([...(place.backend.devices.exports.get('web1') ?? [])], [], 'no device is left');
+  t.same([...place.backend.devices.held], [], 'no device is left');
   t.same(readdirSync(place.runtime), [], 'nothing is left');
-});
-
-t.test('what was offered before stays so', async (t) => {
-  const place = setting(t, 'exit 0');
-  const { management } = place.backend;
-  const { inspect } = management;
-  management.inspect = async (name) => {
-    const vm = await inspect(name);
-    return { ...vm, exports: [...vm.exports, { kind: 'vhost-user-vsock', path: '/run/v' }] };
-  };
-  t.match((await boot('web1 --dry-run', place)).out, 'virtio_uml.device=/run/v:19');
-  t.equal((await boot('web1 --init true', place)).status, 0, 'the guest switched itself off');
-  t.same([...(place.backend.devices.exports.get('web1') ?? [])], ['vhost-user-vsock']);
 });
 
 t.test('a kernel that ends too early is an error', async (t) => {
@@ -144,6 +117,35 @@ t.test('a kernel that ends too early is an error', async (t) => {
       err,
       `vmmctl: boot: the kernel ended ${how} before the guest's command did (EIO)\nhint: `,
     );
+    t.same(readdirSync(place.runtime), []);
+  }
+});
+
+t.test('a guest ends with what it needs', async (t) => {
+  const kernel = 'trap "exit 0" TERM; echo $$ >"$HOME/pid"; while :; do sleep 0.1; done';
+  const gone = (code: ErrorCode, message: string) => async () => {
+    throw new SystemError(code, { message });
+  };
+  for (const [suspension, status, said] of [
+    [gone('ENOENT', "the VM 'web1' was destroyed"), 3, "the VM 'web1' was destroyed (ENOENT)\n"],
+    [gone('ECONNRESET', 'the simulated host is gone'), 6, 'the simulated host is gone (ECONNR'],
+    [
+      async () => 'poweroff',
+      1,
+      "web1 was suspended: poweroff (ECANCELED)\nhint: 'vmmctl reset web1' lets it begin anew\n",
+    ],
+    [async () => 'reset', 1, 'web1 was suspended: reset (ECANCELED)\n'],
+  ] as const) {
+    const place = setting(t, kernel);
+    const pid = join(place.env.HOME ?? '', 'pid');
+    place.backend.suspension = async () => {
+      await until('the kernel runs', () => existsSync(pid));
+      return suspension();
+    };
+    const ran = await boot('web1 --init true', place);
+    t.match(ran, { status, err: `vmmctl: boot: ${said}` });
+    t.notOk(isAlive(Number(readFileSync(pid, 'utf8'))), 'no kernel is left');
+    t.same([...place.backend.devices.held], []);
     t.same(readdirSync(place.runtime), []);
   }
 });
@@ -180,6 +182,16 @@ t.test('what can not be booted says why', async (t) => {
     status: 4,
     err: /web1 runs a guest already \(EBUSY\)/,
   });
+  for (const [reason, hint] of [
+    ['poweroff', "'vmmctl reset web1' lets it begin anew"],
+    ['paused', "'vmmctl resume web1' lets it run"],
+  ] as const) {
+    place.backend.add('web1', { state: 'suspended', reason });
+    t.match(await boot('web1 --init true', place), {
+      status: 4,
+      err: `web1 is suspended: ${reason} (EBUSY)\nhint: ${hint}\n`,
+    });
+  }
   place.backend.add('web1').failing('exportVm', 'EADDRINUSE');
   t.equal((await boot('web1 --init true', place)).status, 4);
   t.same(readdirSync(place.runtime), []);

@@ -169,8 +169,8 @@ t.test('what is offered for a client', async (t) => {
   const host = await simulatedHost(t);
   await host.run(['create', 'web1']);
   const kinds = async () => (await inspect(host, 'web1')).exports.map(({ kind }) => kind).slice(1);
+  const options = { name: 'web1', kind: 'vhost-user-vsock', forClient: true };
   const offer = async (client: ControlClient) => {
-    const options = { name: 'web1', kind: 'vhost-user-vsock', forClient: true };
     t.match(await client.call('exportVm', options), { ok: { exported: {} } });
   };
 
@@ -181,6 +181,32 @@ t.test('what is offered for a client', async (t) => {
     client.close();
     await until('it is gone', async () => (await kinds()).length === 0);
     t.notOk(existsSync(`${host.runtime}/web1.vhost-vsock`));
+  });
+
+  await t.test('is for one client at a time', async (t) => {
+    const clients = [await ControlClient.open(host), await ControlClient.open(host)] as const;
+    const both = clients.map((client) => client.call('exportVm', options));
+    const codes = (await Promise.all(both)).map(({ code }) => code);
+    t.same(codes.toSorted(), ['EBUSY', undefined]);
+    const [holder, other] = codes[0] === undefined ? clients : ([clients[1], clients[0]] as const);
+    await other.call('unexportVm', options);
+    t.match(await other.call('exportVm', options), { code: 'EBUSY' }, 'it was not its own');
+    t.match(await holder.call('unexportVm', options), { code: undefined });
+    t.same(await kinds(), []);
+    await offer(other);
+    other.close();
+    await until('it is gone', async () => (await kinds()).length === 0);
+  });
+
+  await t.test('is refused while a kernel uses it', async (t) => {
+    const path = await exported(host, 'web1', '--vhost-user', 'vsock');
+    const { frontend } = await umlGuest(t, path);
+    const client = await ControlClient.open(host);
+    t.match(await client.call('exportVm', options), { code: 'EBUSY' });
+    frontend.close();
+    await offer(client);
+    client.close();
+    await exported(host, 'web1', '--vhost-user', 'vsock', '--off');
   });
 
   await t.test('does not come back when the host starts anew', async (t) => {

@@ -94,9 +94,41 @@ t.test('a guest that reboots, or is killed, in the middle', async (t) => {
     await until('no process is left', () => kernelProcesses(host).length === 0);
   });
 
+  await t.test('its VM is reset', async (t) => {
+    const guest = await bootGuest(host, 'web1');
+    const peers = await streams(guest);
+    t.match(await host.run(['reset', 'web1']), { status: 0 });
+    for (const peer of peers) t.match(await peer.ended, { status: 6 }, 'its peer is told');
+    t.match(await guest.command.ended, { status: 1, stderr: /was suspended: reset \(ECANCELED\)/ });
+    await untilGone(host, 'web1');
+    t.same(kernelProcesses(host), [], 'no process is left');
+  });
+
+  await t.test('two are booted at once', async (t) => {
+    const words = ['boot', 'web1', '--uml', '--init', 'test -e /dev/vsock'];
+    const both = await Promise.all([host.run(words), host.run(words)]);
+    t.same(
+      both.map(({ status }) => status).sort(),
+      [0, 4],
+      'one has a vsock, and the other one no guest',
+    );
+  });
+
   t.ok(isAlive(daemon), 'the simulated host goes on');
   t.equal(await host.daemon(), daemon);
   await testNothingHeld(t, daemon, before);
+
+  for (const [end, status] of [
+    [['sim', 'stop'], 6],
+    [['destroy', 'web1'], 3],
+  ] as const) {
+    await t.test(`vmmctl ${end.join(' ')}`, async (t) => {
+      const guest = await bootGuest(host, 'web1');
+      t.match(await host.run(end), { status: 0 });
+      t.match(await guest.command.ended, { status });
+      t.same(kernelProcesses(host), [], 'no process is left');
+    });
+  }
   const left = readdirSync(host.runtime).filter((name) => name.startsWith('boot-'));
   t.same(left, [], 'no file is left');
 });

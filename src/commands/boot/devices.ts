@@ -1,7 +1,5 @@
 /** The devices of the simulated host that a guest is booted with. */
-import { dirname, join } from 'node:path';
-import { SystemError } from '../../core/abi/errno.js';
-import type { ExportKind, VmDetails } from '../../core/backend/port/vm.js';
+import type { DeviceExportKind } from '../../core/backend/port/vm.js';
 import type { Management } from '../../core/backend/port.js';
 import type { BootKind, GuestPlan } from '../../core/client/boot/guest.js';
 
@@ -14,49 +12,44 @@ export interface OfferedDevices {
 }
 
 /**
- * Names of the sockets where no export has them yet.
+ * Each with its socket, which is there once the device is offered.
  * @throws SystemError EOPNOTSUPP where there are no devices that a real kernel could have.
  */
-export function usualSockets(way: BootKind, vm: VmDetails): Sockets {
-  const { name, exports, vsockTransport } = vm;
-  if (vsockTransport === 'vmci') {
-    throw new SystemError('EOPNOTSUPP', {
-      message: `a real kernel can't be the guest of '${name}', whose vsock is carried by VMCI`,
-      hint: 'create the VM with --vsock-transport virtio',
-    });
-  }
-  const [hybrid] = exports;
-  if (hybrid === undefined) {
-    throw new SystemError('EOPNOTSUPP', { message: `this host offers no devices of '${name}'` });
-  }
-  const path = (kind: string, suffix: string) =>
-    exports.find((each) => each.kind === kind)?.path ??
-    join(dirname(hybrid.path), `${name}.${suffix}`);
-  return {
-    vsock: path('vhost-user-vsock', 'vhost-vsock'),
-    // QEMU has no such device.
-    balloon: way === 'uml' ? path('vhost-user-balloon', 'vhost-balloon') : undefined,
-  };
+export async function deviceSockets(
+  management: Management,
+  way: BootKind,
+  vm: string,
+): Promise<Sockets> {
+  return socketsOf(way, (kind) => management.devicePath(vm, kind));
 }
 
-/** Has the host offer what is not offered yet, for as long as we are there. */
+/** Has the host offer them to this guest alone, for as long as we are there. @throws SystemError EBUSY */
 export async function offerDevices(
   management: Management,
   way: BootKind,
-  { name, exports }: VmDetails,
+  vm: string,
 ): Promise<OfferedDevices> {
-  const made: ExportKind[] = [];
-  const offer = async (kind: ExportKind) => {
-    const { paths } = await management.exportVm(name, { kind, forClient: true });
-    if (!exports.some((each) => each.kind === kind)) made.push(kind);
+  const made: DeviceExportKind[] = [];
+  const sockets = await socketsOf(way, async (kind) => {
+    const { paths } = await management.exportVm(vm, { kind, forClient: true });
+    made.push(kind);
     return paths[0] ?? '';
-  };
-  const vsock = await offer('vhost-user-vsock');
-  const balloon = way === 'uml' ? await offer('vhost-user-balloon') : undefined;
+  });
   return {
-    sockets: { vsock, balloon },
+    sockets,
     withdraw: async () => {
-      for (const kind of made) await management.unexportVm(name, kind);
+      for (const kind of made) await management.unexportVm(vm, { kind, forClient: true });
     },
+  };
+}
+
+async function socketsOf(
+  way: BootKind,
+  socket: (kind: DeviceExportKind) => Promise<string>,
+): Promise<Sockets> {
+  return {
+    vsock: await socket('vhost-user-vsock'),
+    // QEMU has no such device.
+    balloon: way === 'uml' ? await socket('vhost-user-balloon') : undefined,
   };
 }

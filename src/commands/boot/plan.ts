@@ -15,7 +15,6 @@ import { defaultKind, findKernel, type Kernel } from '../../core/client/boot/ker
 import { type Accelerator, qemuKind } from '../../core/client/boot/qemu.js';
 import { umlKind } from '../../core/client/boot/uml.js';
 import { refusedValue } from '../vm-records.js';
-import { usualSockets } from './devices.js';
 import { exampleDirectory } from './directory.js';
 import { accelerator, kernelPlaces, umlPlace } from './places.js';
 import { guestEnvironment, terminalSize } from './surroundings.js';
@@ -59,17 +58,16 @@ export function bootKind(
 }
 
 /**
- * With the names that the directory and the sockets have when nothing stands in their way.
+ * With the name that the directory has when nothing stands in its way.
  * @throws UsageError for a size that no kernel boots with.
  */
 export function bootPlan(
-  way: BootKind,
   vm: VmDetails,
   kernel: Kernel,
+  sockets: GuestPlan['sockets'],
   { memory, quiet, verbose }: BootFlags,
   { isTty }: Io,
 ): GuestPlan {
-  const sockets = usualSockets(way, vm);
   const plan: GuestPlan = {
     cpus: vm.cpus ?? 1,
     memory: memory ?? vm.memory ?? 0,

@@ -104,7 +104,7 @@ export default class SimExport extends VmmctlCommand<typeof SimExport> {
         : await management.exportVm(owner, { kind });
     }
     if (owner === undefined) await management.unexportHost(kind);
-    else await management.unexportVm(owner, kind);
+    else await management.unexportVm(owner, { kind });
     return { kind, paths: [] };
   }
 }

@@ -21,6 +21,7 @@ import type {
   OpenOptions,
 } from './port/node.js';
 import type {
+  DeviceExportKind,
   ExportKind,
   ExportRecord,
   Fault,
@@ -105,6 +106,11 @@ export interface Management {
     },
   ): Promise<VmRecord>;
   hostVersion(): Promise<HostVersion>;
+  /**
+   * The reason for which the VM is suspended (`poweroff`, `reset`, ..., not `paused`), once it is: whoever runs its guest
+   * has to end it then. ENOENT (VM; also when it is destroyed meanwhile), ECONNRESET (the host is gone), EINTR.
+   */
+  suspension(name: string, options: CallOptions): Promise<string>;
   /** Ends with the signal; each yield is the whole list, the first at once, then one at each change. */
   watch(options: { signal: AbortSignal }): AsyncIterable<VmRecord[]>;
 
@@ -141,12 +147,18 @@ export interface Management {
 
   /**
    * Offers a VM; what is offered already stays as it is. It ends with the VM; that of a persistent VM comes back with a
-   * restarted host. With `forClient`, what was not offered yet ends with this client. ENOENT (VM), EACCES, EADDRINUSE (a
-   * socket or node of that name), ENODEV (no CUSE), EOPNOTSUPP.
+   * restarted host. ENOENT (VM), EACCES, EADDRINUSE (a socket or node of that name), ENODEV (no CUSE), EOPNOTSUPP.
+   * With `forClient` it is this client's alone, for a guest of its own, and what was not offered yet ends with this client:
+   * EBUSY while another one has it so, or a kernel uses it.
    */
   exportVm(name: string, options: { kind: ExportKind; forClient?: boolean }): Promise<ExportRecord>;
-  /** Ends that, if it is offered. ENOENT (VM), EINVAL for the hybrid socket. */
-  unexportVm(name: string, kind: ExportKind): Promise<void>;
+  /**
+   * Ends that, if it is offered; with `forClient` only what this client has so, and nobody else has asked for. ENOENT (VM),
+   * EINVAL for the hybrid socket.
+   */
+  unexportVm(name: string, options: { kind: ExportKind; forClient?: boolean }): Promise<void>;
+  /** The socket at which a device is offered, or would be. ENOENT (VM), EOPNOTSUPP (no such device), ENAMETOOLONG. */
+  devicePath(name: string, kind: DeviceExportKind): Promise<string>;
   /** Offers the host's own nodes, as `exportVm`; only `cuse`. */
   exportHost(options: { kind: ExportKind }): Promise<ExportRecord>;
   unexportHost(kind: ExportKind): Promise<void>;

@@ -43,7 +43,7 @@ async function pause(
     const what = vcpu === undefined ? `no vCPU of '${name}'` : `vCPU ${vcpu} of '${name}'`;
     throw new SystemError('EINVAL', {
       message: `${what} is ${vcpu === undefined ? '' : 'not '}active, so there is nothing to pause`,
-      hint: `a vCPU is active once it was run: 'vmmctl run ${name}'`,
+      hint: `a vCPU is active once 'vmmctl run ${name}' has run it; a guest of 'vmmctl boot' can't be paused`,
     });
   }
   await call(node, VMM_IOCTLS.VM_SUSPEND_CPU.number, vcpu, options);

@@ -19,20 +19,33 @@ export const EXPORT_CALLS: CallTable = {
     }
     keeper.world.ownDomain(domain.vm.name, session.caller);
     const kind = kindOf(parameters);
-    const lasting = optionalTruth(parameters, 'forClient') !== true;
-    const isNew = !keeper.exports.has(domain, kind);
-    const exported = await keeper.exports.offer(domain, kind, { lasting });
-    if (lasting) await kept(session, domain);
-    else if (isNew) session.onClose(() => keeper.exports.endFor(domain, exported));
+    if (isForClient(parameters)) {
+      const held = await keeper.exports.hold(domain, kind, session);
+      session.onClose(() => keeper.exports.letGo(domain, kind, session));
+      return { exported: record(held) };
+    }
+    const exported = await keeper.exports.offer(domain, kind);
+    await kept(session, domain);
     return { exported: record(exported) };
   },
 
   async unexportVm({ session, parameters }) {
     const domain = domainOf(session, parameters);
     session.shared.keeper.world.ownDomain(domain.vm.name, session.caller);
+    if (isForClient(parameters)) {
+      session.shared.keeper.exports.letGo(domain, kindOf(parameters), session);
+      session.shared.keeper.digest();
+      return {};
+    }
     unexport(session, domain, parameters);
     await kept(session, domain);
     return {};
+  },
+
+  devicePath({ session, parameters }) {
+    const kind = oneOf(parameters, 'kind', ['vhost-user-vsock', 'vhost-user-balloon'] as const);
+    const domain = domainOf(session, parameters);
+    return { path: session.shared.keeper.exports.devicePath(domain, kind) };
   },
 
   async exportHost({ session, parameters }) {
@@ -57,6 +70,10 @@ async function kept(session: Session, domain: Domain): Promise<void> {
   const { keeper } = session.shared;
   keeper.noteExports(domain);
   await keeper.durable();
+}
+
+function isForClient(parameters: Parameters): boolean {
+  return optionalTruth(parameters, 'forClient') === true;
 }
 
 function domainOf(session: Session, parameters: Parameters) {

@@ -1,5 +1,7 @@
 /** Requests that no device node answers: what a hypervisor offers through its management channel. */
+import { SystemError } from '../abi/errno.js';
 import { describeProtection } from '../abi/vmm.js';
+import { suspendReason } from '../abi/vmm-names.js';
 import type { MemoryMapping, VmDetails, VmRecord } from '../backend/port/vm.js';
 import type { SocketRecord } from '../backend/port/vsock.js';
 import { type Domain, listedName } from '../simulator/domain.js';
@@ -11,6 +13,7 @@ import type { Keeper } from './keeper.js';
 import { labels, machineName, oneOf, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
 import { describePacketBytes } from './trace.js';
+import { untilChange } from './until-change.js';
 import { cpuSetsOf, stateOf } from './vm-state.js';
 
 /** What `host-version` says about the product; the version is vmmctl's own. */
@@ -84,6 +87,18 @@ export const MANAGEMENT_CALLS: CallTable = {
         resolve({});
       });
     });
+  },
+
+  async suspension({ session, parameters, signal }) {
+    const { keeper } = session.shared;
+    const domain = keeper.world.domain(text(parameters, 'name'), session.caller);
+    const { vm } = domain;
+    const reason = await untilChange(keeper, signal, () => {
+      if (keeper.world.peek(vm.name) === domain)
+        return suspendReason(vm.suspendReason) ?? undefined;
+      throw new SystemError('ENOENT', { message: `the VM '${vm.name}' was destroyed` });
+    });
+    return { reason };
   },
 
   diag({ session, parameters }) {

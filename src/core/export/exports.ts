@@ -12,6 +12,8 @@ export interface Export {
   readonly paths: readonly string[];
   /** What has passed it, for `inspect`. */
   counters?(): Record<string, number>;
+  /** Whether a hypervisor uses it now, where only one can. */
+  isTaken?(): boolean;
   /** Nobody can use it any more; who does is told as when a device is taken away. */
   close(): void;
 }

@@ -15,6 +15,7 @@ import { MAX_SOCKET_PATH } from '../daemon/paths.js';
 import type { Domain } from '../simulator/domain.js';
 import { ROOT } from '../simulator/node.js';
 import type { Socket } from '../simulator/vsock/socket.js';
+import { isPlainName } from './plain-name.js';
 
 /** The longest request line, bytes. Source: Firecracker's muxer. */
 const MAX_LINE = 32;
@@ -103,7 +104,7 @@ export class HybridExports {
   }
 
   #alias(name: string): string | undefined {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(name) || /^cid-\d+$/.test(name)) return undefined;
+    if (!isPlainName(name)) return undefined;
     const path = join(this.#directory, `${name}.vsock`);
     return fits(path) ? path : undefined;
   }

@@ -7,6 +7,8 @@ import type { Domain } from '../simulator/domain.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import type { Export, ExportKind, ExportMaker, HostExportMaker } from './exports.js';
 import { HybridExports } from './hybrid.js';
+import { type DeviceKind, socketPath } from './vhost-user/socket-path.js';
+import { refuseVmci } from './vhost-user/virtio-only.js';
 
 /** Names of the sockets of virtio devices. */
 const DEVICE_SOCKET = /\.vhost-(vsock|balloon)$/;
@@ -20,6 +22,9 @@ export interface ExportMakers {
 /** Whose nodes and devices are offered. */
 export type ExportOwner = Domain | 'host';
 
+/** Who has a device of a VM for a guest of its own: what stands for a client. */
+export type Holder = object;
+
 export class OfferedExports {
   /** Where sockets are. */
   readonly directory: string;
@@ -29,6 +34,8 @@ export class OfferedExports {
   readonly #offered = new Map<ExportOwner, Map<ExportKind, Export>>();
   /** What was offered for as long as the owner is there, and comes back with it. Others are a client's. */
   readonly #lasting = new Map<ExportOwner, Set<ExportKind>>();
+  /** Who has a device for its guest alone. */
+  readonly #held = new Map<ExportOwner, Map<ExportKind, Holder>>();
   /** Those that are being made. */
   readonly #making = new Map<ExportOwner, Map<ExportKind, Promise<Export>>>();
 
@@ -82,18 +89,45 @@ export class OfferedExports {
   /** Ends one, if there is such a one. */
   end(owner: ExportOwner, kind: ExportKind): void {
     this.#lasting.get(owner)?.delete(kind);
+    take(this.#held, owner, kind);
     take(this.#offered, owner, kind)?.close();
   }
 
-  /** Whether it is offered now, or about to be. */
-  has(owner: ExportOwner, kind: ExportKind): boolean {
-    return [this.#offered, this.#making].some((map) => map.get(owner)?.has(kind));
+  /**
+   * Offers something for the guest of one holder alone, until that lets go of it.
+   * @throws SystemError EBUSY while somebody else has it or uses it; as `offer`.
+   */
+  async hold(domain: Domain, kind: ExportKind, holder: Holder): Promise<Export> {
+    const before = this.#held.get(domain)?.get(kind);
+    const isTaken = before === undefined && this.#offered.get(domain)?.get(kind)?.isTaken?.();
+    if (isTaken || (before !== undefined && before !== holder)) {
+      throw new SystemError('EBUSY', {
+        message: `'${domain.vm.name}' has a guest already, or is about to have one`,
+        hint: 'end that one first',
+      });
+    }
+    // At once, so that of two who come at the same time one is the first.
+    put(this.#held, domain, kind, holder);
+    try {
+      return await this.offer(domain, kind, { lasting: false });
+    } catch (error) {
+      this.letGo(domain, kind, holder);
+      throw error;
+    }
   }
 
-  /** Ends what was offered for a client that is gone, unless somebody has asked for it to last. */
-  endFor(owner: ExportOwner, made: Export): void {
-    const isThere = this.#offered.get(owner)?.get(made.kind) === made;
-    if (isThere && !this.#lasting.get(owner)?.has(made.kind)) this.end(owner, made.kind);
+  /** Ends what a holder has, unless somebody has asked for it to last. */
+  letGo(domain: Domain, kind: ExportKind, holder: Holder): void {
+    if (this.#held.get(domain)?.get(kind) !== holder) return;
+    take(this.#held, domain, kind);
+    if (!this.#lasting.get(domain)?.has(kind)) this.end(domain, kind);
+  }
+
+  /** Where a device of a VM is offered, or would be. @throws SystemError EOPNOTSUPP for a VM without virtio; ENAMETOOLONG */
+  devicePath(domain: Domain, kind: DeviceKind): string {
+    refuseVmci(domain);
+    const offered = this.#offered.get(domain)?.get(kind);
+    return offered?.paths[0] ?? socketPath(this.directory, domain, kind);
   }
 
   /** The VM is gone, and all that is offered of it. */
@@ -149,6 +183,7 @@ export class OfferedExports {
     const all = this.#offered.get(owner);
     this.#offered.delete(owner);
     this.#lasting.delete(owner);
+    this.#held.delete(owner);
     for (const each of all?.values() ?? []) each.close();
   }
 

@@ -282,6 +282,7 @@ export class World {
         power.review();
         this.#plugVmci(domain);
         this.#events.push({ type: 'changed', domain });
+        vm.hasRealGuest = real.isThere;
       },
       replugged: () => faults.renew(),
     });

@@ -27,6 +27,8 @@ export class FakeBackend implements Backend {
   readonly failures = new Map<string, ErrorCode>();
   /** What `watch` yields. */
   lists: VmRecord[][] = [];
+  /** What becomes of a VM whose guest runs; nothing when left out. */
+  suspension: (() => Promise<string>) | undefined;
   connectOptions: ConnectOptions = {};
   closed = false;
   hang = false;
@@ -183,6 +185,13 @@ export class FakeBackend implements Backend {
         revision: 'r1',
         features: ['vsock', 'seqpacket'],
       }),
+      suspension: (name, { signal }) => {
+        self.#change(name, {});
+        if (self.suspension) return self.suspension();
+        return new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => reject(new SystemError('EINTR')));
+        });
+      },
       async *watch() {
         yield* self.lists;
       },

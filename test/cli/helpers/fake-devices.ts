@@ -18,7 +18,7 @@ const MIB = 2 ** 20;
 
 type DeviceManagement = Omit<
   Management,
-  'vms' | 'vm' | 'inspect' | 'configure' | 'hostVersion' | 'watch'
+  'vms' | 'vm' | 'inspect' | 'configure' | 'hostVersion' | 'suspension' | 'watch'
 >;
 
 export class FakeDevices {
@@ -27,6 +27,8 @@ export class FakeDevices {
   readonly faults = new Map<string, Fault[]>();
   /** Masks of events that were raised. */
   readonly raised: number[] = [];
+  /** Devices that a guest has for itself, as `VM KIND`. */
+  readonly held = new Set<string>();
   /** What is offered of a VM, or of the host. */
   readonly exports = new Map<string, Set<ExportKind>>();
   /** By VM and number of the vCPU. */
@@ -111,15 +113,24 @@ export class FakeDevices {
         if (!next) throw new SystemError('EINTR');
         return next;
       },
-      exportVm: async (name, { kind }) => {
+      exportVm: async (name, { kind, forClient }) => {
         call('exportVm');
         this.#require(name);
+        if (forClient) {
+          this.held.add(`${name} ${kind}`);
+          return { kind, paths: [`/run/${name}.${kind}`] };
+        }
         return this.#offer(name, kind);
       },
-      unexportVm: async (name, kind) => {
+      devicePath: async (name, kind) => {
+        this.#require(name);
+        return `/run/${name}.${kind}`;
+      },
+      unexportVm: async (name, { kind, forClient }) => {
         call('unexportVm');
         this.#require(name);
-        this.exports.get(name)?.delete(kind);
+        if (forClient) this.held.delete(`${name} ${kind}`);
+        else this.exports.get(name)?.delete(kind);
       },
       exportHost: async ({ kind }) => {
         call('exportHost');

@@ -1,4 +1,6 @@
 import t from 'tap';
+import { VMM_IOCTLS, vm_activate_cpu } from '../../../src/core/abi/vmm.js';
+import { SentMemory } from '../../../src/core/daemon/user-memory.js';
 import { ROOT } from '../../../src/core/simulator/node.js';
 import type { RealBalloon } from '../../../src/core/simulator/real-guest.js';
 import type { Packet } from '../../../src/core/simulator/vsock/channel.js';
@@ -87,6 +89,23 @@ t.test('it is there as long as one of its devices is', async (t) => {
   t.equal(real.balloon, undefined);
   real.detachBalloon(balloon);
   t.same(events(), ['changed'], 'once');
+});
+
+t.test("a real kernel can't be paused", async (t) => {
+  const { domain, world } = guestWorld();
+  const node = world.host.open('/dev/vmm/web1', ROOT, 'rw');
+  const call = ({ number }: { number: number }, vcpuid: number) =>
+    node.ioctl(number, vm_activate_cpu.encode({ vcpuid }), new SentMemory([]));
+  call(VMM_IOCTLS.VM_ACTIVATE_CPU, 0);
+  const kernel = device();
+  domain.real.attachVsock(kernel);
+  t.throws(() => call(VMM_IOCTLS.VM_SUSPEND_CPU, -1), {
+    code: 'EOPNOTSUPP',
+    message: "a real kernel runs in 'web1', and can't be paused",
+  });
+  domain.real.detachVsock(kernel);
+  call(VMM_IOCTLS.VM_SUSPEND_CPU, -1);
+  t.equal(domain.vm.state, 'suspended');
 });
 
 t.test('a fault stays when the guest is another', async (t) => {

@@ -90,6 +90,9 @@ export interface Fault {
  */
 export type ExportKind = 'hybrid-vsock' | 'vhost-user-vsock' | 'vhost-user-balloon' | 'cuse';
 
+/** Those that are virtio devices for a kernel. */
+export type DeviceExportKind = Extract<ExportKind, `vhost-user-${string}`>;
+
 export interface ExportRecord {
   kind: ExportKind;
   /** Sockets and nodes by which it is used. */

@@ -9,6 +9,7 @@ import type {
 } from '../port/guest.js';
 import type { CallOptions } from '../port/node.js';
 import type {
+  DeviceExportKind,
   ExportKind,
   ExportRecord,
   Fault,
@@ -44,6 +45,10 @@ export class SimulatorManagement implements Management {
 
   async hostVersion(): Promise<HostVersion> {
     return (await this.#call('hostVersion')) as unknown as HostVersion;
+  }
+
+  async suspension(name: string, { signal }: CallOptions): Promise<string> {
+    return String((await this.#call('suspension', { name }, signal)).reason);
   }
 
   async balloons(name?: string): Promise<BalloonRecord[]> {
@@ -107,8 +112,15 @@ export class SimulatorManagement implements Management {
     return (await this.#call('exportVm', { name, kind, forClient })).exported as ExportRecord;
   }
 
-  async unexportVm(name: string, kind: ExportKind): Promise<void> {
-    await this.#call('unexportVm', { name, kind });
+  async unexportVm(
+    name: string,
+    { kind, forClient }: { kind: ExportKind; forClient?: boolean },
+  ): Promise<void> {
+    await this.#call('unexportVm', { name, kind, forClient });
+  }
+
+  async devicePath(name: string, kind: DeviceExportKind): Promise<string> {
+    return String((await this.#call('devicePath', { name, kind })).path);
   }
 
   async exportHost({ kind }: { kind: ExportKind }): Promise<ExportRecord> {

@@ -35,7 +35,7 @@ export const exportBalloon: ExportMaker = async (keeper, domain) => {
       keeper.digest();
     },
   });
-  const path = socketPath(keeper.exports.directory, domain, 'vhost-balloon');
+  const path = socketPath(keeper.exports.directory, domain, 'vhost-user-balloon');
   const offered = await offerDevice({ path, device, log, clock });
   return {
     kind: 'vhost-user-balloon',
@@ -50,6 +50,7 @@ export const exportBalloon: ExportMaker = async (keeper, domain) => {
         balloonResets: offered.counters.failures,
       };
     },
+    isTaken: () => offered.connected,
     close: () => offered.close(),
   };
 };

@@ -85,6 +85,8 @@ class Server implements Offer {
   }
 
   get connected(): boolean {
+    // It may have died a moment ago.
+    this.#session?.poll();
     return this.#session !== undefined;
   }
 
@@ -110,9 +112,7 @@ class Server implements Offer {
   }
 
   #connected(fd: number): void {
-    // The one before may have died a moment ago.
-    this.#session?.poll();
-    if (this.#session === undefined) {
+    if (!this.connected) {
       this.#serve(fd);
       return;
     }

@@ -3,18 +3,24 @@ import { join } from 'node:path';
 import { SystemError } from '../../abi/errno.js';
 import { MAX_SOCKET_PATH } from '../../daemon/paths.js';
 import type { Domain } from '../../simulator/domain.js';
+import { isPlainName } from '../plain-name.js';
 
-/** Names that are a file's as they are. `cid-N` is what VMs with other names have. */
-const PLAIN = /^(?!cid-\d+$)[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+const SUFFIXES = {
+  'vhost-user-vsock': 'vhost-vsock',
+  'vhost-user-balloon': 'vhost-balloon',
+} as const;
+
+export type DeviceKind = keyof typeof SUFFIXES;
 
 /**
- * `NAME.SUFFIX`, or `cid-N.SUFFIX` for a name that can't be a file's or has no room in a socket's path.
+ * `NAME.vhost-vsock` and the like, or `cid-N.vhost-vsock` for a name that can't be a file's or has no room in a socket's
+ * path.
  * @throws SystemError ENAMETOOLONG when neither has room.
  */
-export function socketPath(directory: string, { vm, guest }: Domain, suffix: string): string {
-  const names = PLAIN.test(vm.name) ? [vm.name] : [];
+export function socketPath(directory: string, { vm, guest }: Domain, kind: DeviceKind): string {
+  const names = isPlainName(vm.name) ? [vm.name] : [];
   if (guest.cid !== undefined) names.push(`cid-${guest.cid}`);
-  const paths = names.map((name) => join(directory, `${name}.${suffix}`));
+  const paths = names.map((name) => join(directory, `${name}.${SUFFIXES[kind]}`));
   const path = paths.find((each) => Buffer.byteLength(each) <= MAX_SOCKET_PATH);
   if (path !== undefined) return path;
   throw new SystemError('ENAMETOOLONG', {

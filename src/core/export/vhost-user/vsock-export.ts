@@ -37,12 +37,13 @@ export const exportVsock: ExportMaker = async (keeper, domain) => {
     },
     kick: () => keeper.pump.kick(),
   });
-  const path = socketPath(keeper.exports.directory, domain, 'vhost-vsock');
+  const path = socketPath(keeper.exports.directory, domain, 'vhost-user-vsock');
   const offered = await offerDevice({ path, device, log, clock: keeper.world.clock });
   return {
     kind: 'vhost-user-vsock',
     paths: [path],
     counters: () => ({ vsockResets: offered.counters.failures }),
+    isTaken: () => offered.connected,
     close: () => offered.close(),
   };
 };

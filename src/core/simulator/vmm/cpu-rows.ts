@@ -87,8 +87,17 @@ function checkReason(how: number, release: VmmRelease): void {
   if (how <= VM_SUSPEND_NONE || how >= last) throw invalid(`${how} is no reason to suspend a VM`);
 }
 
-/** Keeps a vCPU from running, or with -1 all that are active. @throws SystemError EINVAL for one that is not active. */
+/**
+ * Keeps a vCPU from running, or with -1 all that are active.
+ * @throws SystemError EINVAL for one that is not active; EOPNOTSUPP while a real kernel is the guest.
+ */
 function suspendCpu(host: VmHost, vm: Vm, vcpuid: number): void {
+  if (vm.hasRealGuest) {
+    throw new SystemError('EOPNOTSUPP', {
+      message: `a real kernel runs in '${vm.name}', and can't be paused`,
+      hint: `'vmmctl poweroff ${vm.name}' ends what 'vmmctl boot' has booted`,
+    });
+  }
   const all = vcpuid === -1;
   if (!all && !vm.activeCpus.has(vcpuid)) throw invalid(`vCPU ${vcpuid} is not active`);
   if (all) vm.debugCpus.clear();

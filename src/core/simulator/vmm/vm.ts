@@ -82,6 +82,8 @@ export interface Vm {
   readonly programs: Map<number, Program>;
   /** The open files that have run a vCPU. */
   readonly runners: Set<object>;
+  /** A real kernel is its guest, which runs whatever the vCPUs here do. */
+  hasRealGuest: boolean;
   readonly locks: VmLocks;
   readonly rtc: Rtc;
   devices: KernelDevices;
@@ -107,6 +109,7 @@ export function newVm(
     vcpus: new Map(),
     programs: new Map(),
     runners: new Set(),
+    hasRealGuest: false,
     locks: new VmLocks((vcpu) => requestIdle(vm, vcpu)),
     rtc: new Rtc(clock),
     devices: new KernelDevices(),
