@@ -200,7 +200,7 @@ export abstract class VmmctlCommand<T extends Tables = Tables> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        reject(new CodeError('ETIMEDOUT', `not done within ${formatDuration(ms)}`));
+        reject(notInTime(ms));
         limit.abort();
       }, ms);
     });
@@ -269,6 +269,11 @@ export async function execute(
     await command.close();
   }
   return command.status;
+}
+
+/** What `--timeout` ends a command with. */
+export function notInTime(ms: number): CodeError {
+  return new CodeError('ETIMEDOUT', `not done within ${formatDuration(ms)}`);
 }
 
 /** Whether DEBUG asks for a trace of calls, as `vmmctl:*` does. */

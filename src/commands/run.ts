@@ -4,6 +4,7 @@ import { UsageError } from '../cli/errors.js';
 import { arg, flag, option, optionOr, options } from '../cli/flags.js';
 import { parseInteger } from '../cli/parse.js';
 import { SystemError } from '../core/abi/errno.js';
+import { REAL_MODE_SIZE } from '../core/abi/kvm-vm.js';
 import type { KvmExit, KvmHosts } from '../core/backend/port/kvm.js';
 import type { DeviceNode } from '../core/backend/port/node.js';
 import type { Backend } from '../core/backend/port.js';
@@ -28,8 +29,6 @@ import { refusedValue } from './vm-records.js';
 
 /** Bytes; what the simulated host takes. */
 const MOST_PROGRAM = 65536;
-/** Bytes; what real mode reaches. */
-const MOST_IMAGE = 2 ** 20;
 /** Exits of each run that is compared, where nothing else is said: they are kept. */
 const MOST_COMPARED = 1000;
 const DEFAULT_AT = 0x1000;
@@ -167,7 +166,7 @@ export default class Run extends VmmctlCommand<typeof Run> {
 
   async #runKvm(kvm: KvmHosts): Promise<void> {
     const { vcpu, image, at = DEFAULT_AT } = this.flags;
-    const bytes = image === undefined ? undefined : await readBounded(this, image, MOST_IMAGE);
+    const bytes = image === undefined ? undefined : await readBounded(this, image, REAL_MODE_SIZE);
     const exits = kvm.run(this.args.name, {
       vcpu,
       image: bytes && { bytes, at },

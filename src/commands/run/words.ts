@@ -2,6 +2,7 @@
 import { UsageError } from '../../cli/errors.js';
 import { parseWords } from '../../cli/parse.js';
 import { didYouMean } from '../../cli/suggest.js';
+import { REAL_MODE_SIZE } from '../../core/abi/kvm-vm.js';
 import type { Inputs } from '../../core/client/exit-input.js';
 import { ABI_NAMES, type AbiName } from '../../core/client/run-abi.js';
 
@@ -12,13 +13,10 @@ export function parseNumber(text: string): bigint {
   throw new UsageError(`'${text}' is not a number`, 'a number is 96 or 0x60');
 }
 
-/** Real mode reaches no further. */
-const REAL_MODE_END = 0x100000n;
-
 /** A guest physical address at which real mode can begin. */
 export function parseAddress(text: string): number {
   const value = parseNumber(text);
-  if (value < REAL_MODE_END) return Number(value);
+  if (value < BigInt(REAL_MODE_SIZE)) return Number(value);
   throw new UsageError(`'${text}' is out of reach`, 'real mode begins below 1 MiB, 0x100000');
 }
 

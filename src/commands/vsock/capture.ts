@@ -1,8 +1,8 @@
 /** `vmmctl vsock capture`: packets as a pcap file, or as lines. */
-import { VmmctlCommand } from '../../cli/command.js';
+import { notInTime, VmmctlCommand } from '../../cli/command.js';
 import { CodeError, UsageError } from '../../cli/errors.js';
 import { option, optionOr } from '../../cli/flags.js';
-import { formatDuration, formatSize, parseInteger, parseSize } from '../../cli/parse.js';
+import { formatSize, parseInteger, parseSize } from '../../cli/parse.js';
 import { renderJson } from '../../cli/view/json.js';
 import { MAXIMUM_SNAPLEN } from '../../core/abi/pcap.js';
 import { VSOCKMON_VIRTIO_HEADERS } from '../../core/abi/vsockmon.js';
@@ -56,7 +56,8 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
   #lost = 0;
 
   async run(): Promise<void> {
-    const limit = this.timeoutMs === undefined ? undefined : AbortSignal.timeout(this.timeoutMs);
+    const ms = this.timeoutMs;
+    const limit = ms === undefined ? undefined : AbortSignal.timeout(ms);
     const batches = await this.#tap(limit ? AbortSignal.any([this.signal, limit]) : this.signal);
     const output = await this.#output();
     try {
@@ -65,9 +66,8 @@ export default class VsockCapture extends VmmctlCommand<typeof VsockCapture> {
       await output.close();
     }
     this.#tellEnd();
-    if (limit?.aborted && !this.signal.aborted && this.#captured < this.#most) {
-      throw new CodeError('ETIMEDOUT', `not done within ${formatDuration(this.timeoutMs ?? 0)}`);
-    }
+    const isLate = limit?.aborted && !this.signal.aborted && this.#captured < this.#most;
+    if (isLate && ms !== undefined) throw notInTime(ms);
   }
 
   /** Packets that are wanted. */

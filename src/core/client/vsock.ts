@@ -126,12 +126,13 @@ interface Meaning {
 }
 
 const OVER_VMCI = 'over VMCI a guest reaches its host alone';
+const nothingLeads = (to: string) => `nothing leads to ${to} from here`;
 
 /** What the kernel says of connections that VMCI does not carry. */
 const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
   EINVAL: {
     code: 'EHOSTUNREACH',
-    words: (to) => `nothing leads to ${to} from here`,
+    words: nothingLeads,
     hint: OVER_VMCI,
   },
   ESOCKTNOSUPPORT: {
@@ -140,6 +141,13 @@ const MEANINGS: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
     hint: 'VMCI has streams and datagrams; leave --type out',
   },
 };
+
+function meaningOf(error: SystemError, to: string): SystemError | undefined {
+  const meant = MEANINGS[error.code];
+  if (meant === undefined) return undefined;
+  const { code, words, hint } = meant;
+  return new SystemError(code, { message: words(to), hint, cause: error });
+}
 
 async function describe(
   machine: Machine,
@@ -158,17 +166,14 @@ async function describe(
       })
     );
   }
-  const meant = MEANINGS[error.code];
-  if (meant !== undefined) {
-    const { code, words, hint } = meant;
-    return new SystemError(code, { message: words(to), hint, cause: error });
-  }
+  const meant = meaningOf(error, to);
+  if (meant !== undefined) return meant;
   const retry = canRetry ? 'use --retry to wait for the listener' : undefined;
   const words: Partial<Record<ErrorCode, readonly [message: string, hint: string | undefined]>> = {
     // A listener that is full, or has no memory for another connection, gives no other answer.
     ECONNRESET: [`${to} refuses the connection: nothing listens there, or it takes no more`, retry],
     ETIMEDOUT: [`${to} does not answer`, retry],
-    EHOSTUNREACH: [`nothing leads to ${to} from here`, OVER_VMCI],
+    EHOSTUNREACH: [nothingLeads(to), OVER_VMCI],
     ENOBUFS: [
       `there is no room for another connection to ${to}`,
       "all queue pairs of a guest together have at most 128 MiB; see 'vmmctl vmci queue list'",
@@ -183,9 +188,7 @@ async function describe(
 /** What sending a datagram says: its socket is connected before anybody knows whether something leads there. */
 export function describeSend(error: unknown, { name, address, type }: ConnectRequest): unknown {
   if (type !== 'dgram' || !(error instanceof SystemError)) return error;
-  const { code, words, hint } = MEANINGS[error.code] ?? {};
-  if (code === undefined) return error;
-  return new SystemError(code, { message: words?.(`${name}:${address.port}`), hint, cause: error });
+  return meaningOf(error, `${name}:${address.port}`) ?? error;
 }
 
 /** ENODEV also says that the kernel has nothing that carries packets to such a CID. */

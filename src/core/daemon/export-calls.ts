@@ -2,6 +2,7 @@
 import { SystemError } from '../abi/errno.js';
 import { EXPORT_KINDS, type Export, type ExportKind } from '../export/exports.js';
 import type { ExportOwner } from '../export/offered.js';
+import { DEVICE_KINDS } from '../export/vhost-user/socket-path.js';
 import type { Domain } from '../simulator/domain.js';
 import { oneOf, optionalTruth, type Parameters, text } from './parameters.js';
 import type { CallTable, Session } from './session.js';
@@ -43,7 +44,7 @@ export const EXPORT_CALLS: CallTable = {
   },
 
   devicePath({ session, parameters }) {
-    const kind = oneOf(parameters, 'kind', ['vhost-user-vsock', 'vhost-user-balloon'] as const);
+    const kind = oneOf(parameters, 'kind', DEVICE_KINDS);
     const domain = domainOf(session, parameters);
     return { path: session.shared.keeper.exports.devicePath(domain, kind) };
   },

@@ -108,7 +108,7 @@ async function vsockListener(port: number, around: Surroundings): Promise<Opener
   };
 }
 
-/** As it is, or from the root on where it has room. @throws SystemError ENAMETOOLONG; the system would cut it. */
+/** From the root on, or as it is where only that has room. @throws SystemError ENAMETOOLONG; the system would cut it. */
 function socketPath(path: string): string {
   const most = sunPathSize(process.platform) - 1;
   const fitting = [resolve(path), path].find((each) => Buffer.byteLength(each) <= most);

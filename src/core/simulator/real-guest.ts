@@ -3,7 +3,7 @@
  * driver; when it comes or goes, the VM has rebooted: connections are lost, and what ran in the guest is gone.
  */
 import { SystemError } from '../abi/errno.js';
-import { type Guest, NO_DEVICE, type RealDevice, type VsockNetwork } from './vsock/network.js';
+import { NO_DEVICE, type RealDevice } from './vsock/network.js';
 
 /** What a real kernel told of its memory; bytes, null where it left something out. */
 export interface MemoryReport {
@@ -31,12 +31,10 @@ export interface RealBalloon {
 export interface RealGuestOptions {
   /** Name of the VM. */
   readonly name: string;
-  readonly guest: Guest;
-  readonly network: VsockNetwork;
   /** It has come, or gone. */
   changed(): void;
-  /** The VM's device on the network is another one. */
-  replugged(): void;
+  /** The VM's device on the network is to be that one; undefined for the simulated guest's. */
+  plug(device: RealDevice | undefined): void;
 }
 
 export class RealGuest {
@@ -59,11 +57,11 @@ export class RealGuest {
 
   attachVsock(device: RealDevice): void {
     this.#arrive(device);
-    this.#plug(device);
+    this.#options.plug(device);
   }
 
   detachVsock(device: RealDevice): void {
-    if (this.#devices.has(device)) this.#plug(NO_DEVICE);
+    if (this.#devices.has(device)) this.#options.plug(NO_DEVICE);
     this.#leave(device);
   }
 
@@ -103,19 +101,13 @@ export class RealGuest {
     this.#devices.add(device);
     if (!isFirst) return;
     // Before a driver of it takes the socket device, nothing takes packets.
-    this.#plug(NO_DEVICE);
+    this.#options.plug(NO_DEVICE);
     this.#options.changed();
   }
 
   #leave(device: object): void {
     if (!this.#devices.delete(device) || this.isThere) return;
-    this.#plug(undefined);
+    this.#options.plug(undefined);
     this.#options.changed();
-  }
-
-  #plug(device: RealDevice | undefined): void {
-    const { network, guest, replugged } = this.#options;
-    network.setDevice(guest, device);
-    replugged();
   }
 }

@@ -276,15 +276,13 @@ export class World {
     });
     const real = new RealGuest({
       name: vm.name,
-      guest,
-      network: this.network,
       changed: () => {
         power.review();
         this.#plugVmci(domain);
         this.#events.push({ type: 'changed', domain });
         vm.hasRealGuest = real.isThere;
       },
-      replugged: () => faults.renew(),
+      plug: (device) => this.#replug(domain, device),
     });
     const power = new GuestPower({
       vm,

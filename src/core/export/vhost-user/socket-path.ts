@@ -11,6 +11,7 @@ const SUFFIXES = {
 } as const;
 
 export type DeviceKind = keyof typeof SUFFIXES;
+export const DEVICE_KINDS = Object.keys(SUFFIXES) as readonly DeviceKind[];
 
 /**
  * `NAME.vhost-vsock` and the like, or `cid-N.vhost-vsock` for a name that can't be a file's or has no room in a socket's

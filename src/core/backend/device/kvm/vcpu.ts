@@ -18,6 +18,7 @@ import {
   KVM_SET_SREGS,
   kvm_regs,
   kvm_sregs,
+  REAL_MODE_SIZE,
 } from '../../../abi/kvm-vm.js';
 import { blockingIoctl } from '../../../native/blocking.js';
 import type { Libc } from '../../../native/libc.js';
@@ -29,8 +30,6 @@ import type { Runnable } from './turn.js';
 const EINTR = errnoOf('EINTR', 'linux');
 /** What a processor has in rflags when nothing is set: bit 1 is always one. */
 const RFLAGS = 2n;
-/** Real mode reaches no further. */
-const REAL_MODE_END = 0x100000;
 const SEGMENT = 0x10000;
 /** A string instruction that is left in the middle comes to its end in so many steps, or never. */
 const MAX_SETTLE = 0x10000;
@@ -55,7 +54,7 @@ export class Vcpu implements Runnable {
   }
 
   begin(at: number): void {
-    if (at < 0 || at >= REAL_MODE_END) {
+    if (at < 0 || at >= REAL_MODE_SIZE) {
       throw new SystemError('EINVAL', { message: 'real mode begins below 1 MiB' });
     }
     this.#settle();
@@ -82,7 +81,6 @@ export class Vcpu implements Runnable {
   answer(bytes: Uint8Array): void {
     const target = this.#awaited();
     if (target === undefined) return;
-    target.fill(0);
     target.set(bytes.subarray(0, target.length));
   }
 
