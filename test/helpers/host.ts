@@ -21,6 +21,8 @@ import type { Test } from 'tap';
 /** How long a condition may take to become true, milliseconds. It only ends a test that hangs. */
 const PATIENCE_MS = 60_000;
 const POLL_MS = 20;
+/** How much of an output is shown of a program that hangs, characters. */
+const DESCRIBED = 500;
 
 export interface Ended {
   /** Undefined when a signal ended it. */
@@ -44,6 +46,8 @@ export interface RunOptions {
 
 export interface Running {
   readonly pid: number;
+  /** The command line, and what came from it until now: what somebody asks who sees it hang. */
+  describe(): string;
   /** Only with `openStdin`. */
   readonly stdin: NodeJS.WritableStream;
   /** Only without `to`. */
@@ -117,7 +121,10 @@ export async function simulatedHost(t: Test): Promise<Host> {
     },
   };
   t.teardown(async () => {
-    for (const process of running) process.kill('SIGKILL');
+    for (const process of running) {
+      if (!t.passing()) t.comment('still running:', process.describe());
+      process.kill('SIGKILL');
+    }
     await stopDaemons(host);
     rmSync(directory, { recursive: true, force: true });
   });
@@ -230,6 +237,8 @@ function launch(
   };
   return {
     pid: child.pid ?? 0,
+    describe: () =>
+      [file, ...args, text.stdout.slice(-DESCRIBED), text.stderr.slice(-DESCRIBED)].join(' '),
     stdin: child.stdin as NodeJS.WritableStream,
     stdout: child.stdout as NodeJS.ReadableStream,
     ended,

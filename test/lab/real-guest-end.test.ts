@@ -12,6 +12,7 @@ import {
 import {
   bootGuest,
   held,
+  kernelOf,
   kernelProcesses,
   type RealGuest,
   requireRealGuest,
@@ -78,9 +79,7 @@ t.test('a guest that reboots, or is killed, in the middle', async (t) => {
   await t.test('its kernel is killed', async (t) => {
     const guest = await bootGuest(host, 'web1');
     const peers = await streams(guest);
-    const [kernel = 0] = kernelProcesses(host);
-    t.not(kernel, 0);
-    process.kill(kernel, 'SIGKILL');
+    process.kill(kernelOf(host, guest), 'SIGKILL');
     for (const peer of peers) t.match(await peer.ended, { status: 6 }, 'its peer is told');
     t.match(await guest.command.ended, { status: 1, stderr: /by SIGKILL before/ });
   });

@@ -140,17 +140,31 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The processes of all guests of this host, the kernel itself first. */
+/** The processes of all guests of this host: the kernels, and what they keep for their programs and devices. */
 export function kernelProcesses(host: Host): number[] {
   const pids = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
-  return pids
-    .sort((a, b) => a - b)
-    .filter((pid) => {
-      const words = commandLine(pid);
-      return words[0]?.endsWith('linux.uml') && words.some((word) => word.includes(host.runtime));
-    });
+  return pids.filter((pid) => {
+    const words = commandLine(pid);
+    return words[0]?.endsWith('linux.uml') && words.some((word) => word.includes(host.runtime));
+  });
+}
+
+/** The kernel that a command booted itself. Numbers of processes begin anew, so that their order says nothing. */
+export function kernelOf(host: Host, { command }: RealGuest): number {
+  const [kernel, ...others] = kernelProcesses(host).filter((pid) => parentOf(pid) === command.pid);
+  if (kernel === undefined || others.length > 0) throw new Error('not one kernel of that command');
+  return kernel;
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    // It has ended.
+    return undefined;
+  }
 }
 
 function commandLine(pid: number): string[] {

@@ -1,13 +1,7 @@
 /** Two real kernels as guests of one simulated host: one reboots, or is killed, while they talk. */
 import t, { type Test } from 'tap';
 import { isAlive, type Running } from '../helpers/host.js';
-import {
-  held,
-  kernelProcesses,
-  requireRealGuest,
-  testNothingHeld,
-  untilGone,
-} from './real-guest.js';
+import { held, kernelOf, requireRealGuest, testNothingHeld, untilGone } from './real-guest.js';
 import { bootSibling, bothWays, type Sibling, siblingHost } from './siblings.js';
 
 t.setTimeout(600_000);
@@ -31,12 +25,9 @@ t.test('a sibling that reboots, or is killed, in the middle', async (t) => {
     await untilGone(host, 'web1');
   });
   await t.test('its kernel is killed', async (t) => {
-    const others = kernelProcesses(host);
     const web1 = await bootSibling(host, 'web1');
     const peers = await startStreams(web1, web2);
-    const [kernel = 0] = kernelProcesses(host).filter((pid) => !others.includes(pid));
-    t.not(kernel, 0);
-    process.kill(kernel, 'SIGKILL');
+    process.kill(kernelOf(host, web1), 'SIGKILL');
     await testTold(t, peers);
     t.match(await web1.command.ended, { status: 1, stderr: /by SIGKILL before/ });
     await untilGone(host, 'web1');

@@ -2,7 +2,7 @@
 import { UsageError } from '../../cli/errors.js';
 import { parseWords } from '../../cli/parse.js';
 import { didYouMean } from '../../cli/suggest.js';
-import { REAL_MODE_SIZE } from '../../core/abi/kvm-vm.js';
+import { REAL_MODE_SIZE } from '../../core/backend/port/kvm.js';
 import type { Inputs } from '../../core/client/exit-input.js';
 import { ABI_NAMES, type AbiName } from '../../core/client/run-abi.js';
 

@@ -6,9 +6,6 @@ import { KVMIO } from './kvm.js';
 import { array, struct, u8, u16, u32, u64 } from './layout.js';
 import { _IO, _IOR, _IOW, _IOWR } from './linux-ioctl.js';
 
-/** What real mode reaches, bytes. */
-export const REAL_MODE_SIZE = 0x100000;
-
 /** Guest memory and where it stands in the process. A size of 0 takes the slot away. */
 export const kvm_userspace_memory_region = struct('kvm_userspace_memory_region', {
   slot: u32,

@@ -2,6 +2,9 @@
 import type { CallOptions } from './node.js';
 import type { VmDetails, VmRecord } from './vm.js';
 
+/** What real mode reaches, bytes. */
+export const REAL_MODE_SIZE = 0x100000;
+
 export interface KvmRequest {
   name: string;
   cpus: number;

@@ -18,11 +18,10 @@ import {
   KVM_SET_SREGS,
   kvm_regs,
   kvm_sregs,
-  REAL_MODE_SIZE,
 } from '../../../abi/kvm-vm.js';
 import { blockingIoctl } from '../../../native/blocking.js';
 import type { Libc } from '../../../native/libc.js';
-import type { KvmExit } from '../../port/kvm.js';
+import { type KvmExit, REAL_MODE_SIZE } from '../../port/kvm.js';
 import { check } from '../errors.js';
 import { KVM_CALL } from './system.js';
 import type { Runnable } from './turn.js';
