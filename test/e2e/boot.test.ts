@@ -197,16 +197,32 @@ t.test('--dry-run names the sockets that sim export makes', async (t) => {
   }
 });
 
-t.test('a VM whose vsock VMCI carries is refused, by --dry-run too', async (t) => {
-  const host = await simulatedHost(t);
-  mkdirSync(host.path('bin'), { recursive: true });
-  writeFileSync(host.path('bin/linux.uml'), KERNEL, { mode: 0o755 });
-  await host.json(['create', 'web1', '--vsock-transport', 'vmci']);
-  for (const more of [[], ['--dry-run']]) {
-    const ran = await host.run(['boot', 'web1', '--uml', '--init', 'true', ...more]);
-    t.match(ran, { status: 7, stderr: /carried by VMCI \(EOPNOTSUPP\)\nhint: / });
-    t.equal(ran.stdout.length, 0);
-  }
-  const exports = (await host.json<{ exports: unknown[] }[]>(['inspect', 'web1']))[0]?.exports;
-  t.equal(exports?.length, 1, 'nothing is offered');
-});
+for (const { what, start, create, told } of [
+  {
+    what: 'a VM whose vsock VMCI carries',
+    start: [],
+    create: ['--vsock-transport', 'vmci'],
+    told: /carried by VMCI \(EOPNOTSUPP\)\nhint: /,
+  },
+  {
+    what: 'a VM of a host that no kernel knows',
+    start: ['--profile', 'patchset-2015'],
+    create: [],
+    told: /no kernel speaks vsock as a host of patchset-2015 does \(EOPNOTSUPP\)\nhint: /,
+  },
+]) {
+  t.test(`${what} is refused, by --dry-run too`, async (t) => {
+    const host = await simulatedHost(t);
+    mkdirSync(host.path('bin'), { recursive: true });
+    writeFileSync(host.path('bin/linux.uml'), KERNEL, { mode: 0o755 });
+    await host.run(['sim', 'start', ...start]);
+    await host.json(['create', 'web1', ...create]);
+    for (const more of [[], ['--dry-run']]) {
+      const ran = await host.run(['boot', 'web1', '--uml', '--init', 'true', ...more]);
+      t.match(ran, { status: 7, stderr: told });
+      t.equal(ran.stdout.length, 0);
+    }
+    const exports = (await host.json<{ exports: unknown[] }[]>(['inspect', 'web1']))[0]?.exports;
+    t.equal(exports?.length, 1, 'nothing is offered');
+  });
+}

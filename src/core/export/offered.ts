@@ -7,8 +7,8 @@ import type { Domain } from '../simulator/domain.js';
 import type { Socket } from '../simulator/vsock/socket.js';
 import type { Export, ExportKind, ExportMaker, HostExportMaker } from './exports.js';
 import { HybridExports } from './hybrid.js';
+import { requireDrivable } from './vhost-user/kernel-guest.js';
 import { type DeviceKind, socketPath } from './vhost-user/socket-path.js';
-import { refuseVmci } from './vhost-user/virtio-only.js';
 
 /** Names of the sockets of virtio devices. */
 const DEVICE_SOCKET = /\.vhost-(vsock|balloon)$/;
@@ -123,9 +123,9 @@ export class OfferedExports {
     if (!this.#lasting.get(domain)?.has(kind)) this.end(domain, kind);
   }
 
-  /** Where a device of a VM is offered, or would be. @throws SystemError EOPNOTSUPP for a VM without virtio; ENAMETOOLONG */
+  /** Where a device of a VM is offered, or would be. @throws SystemError as `requireDrivable` and `socketPath`. */
   devicePath(domain: Domain, kind: DeviceKind): string {
-    refuseVmci(domain);
+    requireDrivable(domain, kind, this.#keeper.world.network.profile);
     const offered = this.#offered.get(domain)?.get(kind);
     return offered?.paths[0] ?? socketPath(this.directory, domain, kind);
   }

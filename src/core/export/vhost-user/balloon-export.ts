@@ -4,13 +4,13 @@ import { VMMDEV_MEMORY_BALLOON_CHUNK_SIZE } from '../../abi/vmmdev-memory.js';
 import { memoryBytes } from '../../simulator/vmm/vm.js';
 import type { ExportMaker } from '../exports.js';
 import { BalloonDevice } from './balloon-device.js';
+import { requireDrivable } from './kernel-guest.js';
 import { offerDevice } from './server.js';
 import { socketPath } from './socket-path.js';
-import { refuseVmci } from './virtio-only.js';
 
-/** @throws SystemError EOPNOTSUPP for a VM without virtio; as `offerDevice`. */
+/** @throws SystemError as `requireDrivable` and `offerDevice`. */
 export const exportBalloon: ExportMaker = async (keeper, domain) => {
-  refuseVmci(domain);
+  requireDrivable(domain, 'vhost-user-balloon', keeper.world.network.profile);
   const { real, vm, vbox } = domain;
   const { clock, deadlines } = keeper.world;
   const log = (text: string) => keeper.log.write(`${vm.name}: balloon: ${text}`);

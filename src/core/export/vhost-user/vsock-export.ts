@@ -1,25 +1,15 @@
 /** Offers a VM's virtio socket device to a hypervisor: whoever takes it is the VM's guest. */
-import { SystemError } from '../../abi/errno.js';
 import { VMADDR_CID_ANY } from '../../abi/vm-sockets.js';
 import type { ExportMaker } from '../exports.js';
+import { requireDrivable } from './kernel-guest.js';
 import { offerDevice } from './server.js';
 import { socketPath } from './socket-path.js';
-import { refuseVmci } from './virtio-only.js';
 import { VsockDevice } from './vsock-device.js';
 
-/**
- * @throws SystemError EOPNOTSUPP for a host whose guests no published kernel can be, and for a VM without virtio; as
- *   `offerDevice`.
- */
+/** @throws SystemError as `requireDrivable` and `offerDevice`. */
 export const exportVsock: ExportMaker = async (keeper, domain) => {
-  refuseVmci(domain);
   const { profile } = keeper.world.network;
-  if (profile.handshake !== 'two-way') {
-    throw new SystemError('EOPNOTSUPP', {
-      message: `no kernel speaks vsock as a host of ${profile.name} does`,
-      hint: "start the host with another profile: 'vmmctl sim start --profile linux-6.12'",
-    });
-  }
+  requireDrivable(domain, 'vhost-user-vsock', profile);
   const { real, vm, guest } = domain;
   const log = (text: string) => keeper.log.write(`${vm.name}: vsock: ${text}`);
   const device: VsockDevice = new VsockDevice({
