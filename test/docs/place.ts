@@ -146,12 +146,15 @@ export class Place {
 function watch(child: ChildProcess, line: string, output: () => string): Job {
   let err = '';
   let ended = false;
+  /** None of its processes is left: their numbers may be others' by now. */
+  let gone = false;
   let heard: (text: string) => void = () => undefined;
-  const kill = (signal: NodeJS.Signals) => {
+  const kill = (signal: NodeJS.Signals | 0) => {
+    if (gone || child.pid === undefined) return;
     try {
-      if (child.pid !== undefined) process.kill(-child.pid, signal);
+      process.kill(-child.pid, signal);
     } catch {
-      // All of it has ended.
+      gone = true;
     }
   };
   const late = setTimeout(() => {
@@ -165,6 +168,7 @@ function watch(child: ChildProcess, line: string, output: () => string): Job {
   const done = once(child, 'close').then(([status]): Ran => {
     clearTimeout(late);
     ended = true;
+    kill(0);
     return { status: status as number | null, out: output(), err };
   });
   const listening = new Promise<string>((resolve, reject) => {

@@ -1,7 +1,14 @@
 /** How `vmmctl boot` ends a guest, with a stand-in for the kernel that needs none. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { type Host, isAlive, type Running, simulatedHost, until } from '../helpers/host.js';
+import {
+  type Host,
+  isAlive,
+  killOwn,
+  type Running,
+  simulatedHost,
+  until,
+} from '../helpers/host.js';
 
 /** Leaves its process numbers, and a part of it that does not hear of signals; then does what the variable says. */
 const KERNEL = `#!/bin/bash
@@ -25,7 +32,7 @@ async function boot(t: Test, host: Host, kernelDoes: string): Promise<Booted> {
   const command = host.start(['boot', 'web1', '--uml', '--init', 'true'], { env });
   const read = () => readFileSync(pids, 'utf8').trim().split('\n').filter(Boolean).map(Number);
   t.teardown(() => {
-    for (const pid of read().filter(isAlive)) process.kill(pid, 'SIGKILL');
+    for (const pid of read()) killOwn(host, pid);
   });
   await command.waitForOutput('up');
   await until('both parts are there', () => read().length === 2);

@@ -164,6 +164,16 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Ends a process that was started for this host, if it is still there; its number may be another's by now. */
+export function killOwn(host: Host, pid: number): void {
+  try {
+    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+    if (environment.includes(host.directory)) process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+}
+
 export function random(length: number): Buffer {
   return randomBytes(length);
 }
@@ -267,14 +277,14 @@ async function stopDaemons(host: Host): Promise<void> {
     const backend = name === 'default' ? 'sim' : `sim:${name}`;
     const stop = host.start(['sim', 'stop', '--backend', backend, '--timeout', '15s']);
     const { status } = await stop.ended;
-    if (status !== 0) killLogged(join(host.directory, 's', 'vmmctl', name, 'sim.log'));
+    if (status !== 0) killLogged(host, join(host.directory, 's', 'vmmctl', name, 'sim.log'));
   }
 }
 
-function killLogged(log: string): void {
+function killLogged(host: Host, log: string): void {
   const pids = [...readFileSync(log, 'utf8').matchAll(/started, process (\d+)/g)];
-  const pid = Number(pids.at(-1)?.[1]);
-  if (pid > 0 && isAlive(pid)) process.kill(pid, 'SIGKILL');
+  const pid = pids.at(-1)?.[1];
+  if (pid !== undefined) killOwn(host, Number(pid));
 }
 
 function namesIn(directory: string): string[] {

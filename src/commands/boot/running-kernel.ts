@@ -11,12 +11,13 @@ export const LOG_FD = 3;
 const END_MS = 2000;
 
 /**
- * Runs beside the kernel, whose process group it is told first. When its standard input ends, because all is over or
- * because we were killed, it ends what is left of the kernel's processes and removes its directory. A process that ends
- * meanwhile may still add a file.
+ * Runs beside the kernel, whose process group it is told first, and then when all of that is over. When its standard input
+ * ends without that, because we were killed, it ends what is left of the kernel's processes: not before, since the number
+ * may be another group's by then. At last it removes the kernel's directory; a process that ends meanwhile may still add a
+ * file.
  */
 const REAPER =
-  'read -r group; cat >/dev/null; kill -9 "-$group" 2>/dev/null; rm -rf "$1" || rm -rf "$1"';
+  'read -r group; read -r over || kill -9 "-$group" 2>/dev/null; rm -rf "$1" || rm -rf "$1"';
 
 export interface KernelEnd {
   /** Null when a signal ended it. */
@@ -125,7 +126,7 @@ class Reaper {
   /** Resolves when no process of the kernel is left. */
   async reap(): Promise<void> {
     if (this.#group !== undefined) killGroup(this.#group);
-    this.#child.stdin?.end();
+    this.#child.stdin?.end('over\n');
     await this.#ended;
   }
 }

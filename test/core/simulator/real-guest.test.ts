@@ -108,6 +108,20 @@ t.test("a real kernel can't be paused", async (t) => {
   t.equal(domain.vm.state, 'suspended');
 });
 
+t.test('a real kernel runs on processors of its own', async (t) => {
+  const { domain, world } = guestWorld();
+  const node = world.host.open('/dev/vmm/web1', ROOT, 'rw');
+  const kernel = device();
+  domain.real.attachVsock(kernel);
+  for (const { number, size } of [VMM_IOCTLS.VM_RUN, VMM_IOCTLS.VM_RUN_13]) {
+    t.throws(() => node.ioctl(number, new Uint8Array(size), new SentMemory([])), {
+      code: 'EOPNOTSUPP',
+      message: "a real kernel runs in 'web1', on processors of its own",
+    });
+  }
+  t.equal(domain.vm.runners.size, 0, 'nobody runs the VM by it');
+});
+
 t.test('a fault stays when the guest is another', async (t) => {
   const { domain } = guestWorld();
   domain.faults.set('vsock-stall');

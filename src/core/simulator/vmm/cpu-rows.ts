@@ -10,7 +10,7 @@ import type { VmmRelease } from './config.js';
 import { CPUSET_SIZE, cpusetOf, highestCpu, sameCpus } from './cpuset.js';
 import { type Row, row, voidRow } from './dispatch.js';
 import { suspendVm, wake } from './run.js';
-import { resetVm, reviewState, type Vm } from './vm.js';
+import { refuseRealGuest, resetVm, reviewState, type Vm } from './vm.js';
 import type { VmFile, VmHost } from './vm-file.js';
 
 export const CPU_ROWS: readonly Row<VmFile>[] = [
@@ -92,12 +92,7 @@ function checkReason(how: number, release: VmmRelease): void {
  * @throws SystemError EINVAL for one that is not active; EOPNOTSUPP while a real kernel is the guest.
  */
 function suspendCpu(host: VmHost, vm: Vm, vcpuid: number): void {
-  if (vm.hasRealGuest) {
-    throw new SystemError('EOPNOTSUPP', {
-      message: `a real kernel runs in '${vm.name}', and can't be paused`,
-      hint: `'vmmctl poweroff ${vm.name}' ends what 'vmmctl boot' has booted`,
-    });
-  }
+  refuseRealGuest(vm, "and can't be paused");
   const all = vcpuid === -1;
   if (!all && !vm.activeCpus.has(vcpuid)) throw invalid(`vCPU ${vcpuid} is not active`);
   if (all) vm.debugCpus.clear();

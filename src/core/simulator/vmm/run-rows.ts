@@ -11,7 +11,7 @@ import { CPUSET_SIZE } from './cpuset.js';
 import type { Call, Row } from './dispatch.js';
 import { type Exit, writeExit } from './exits.js';
 import { runVcpu } from './run.js';
-import { reviewState, vcpuOf } from './vm.js';
+import { refuseRealGuest, reviewState, vcpuOf } from './vm.js';
 import type { VmFile } from './vm-file.js';
 
 type CopyOut = (call: Call<VmFile>, exit: Exit) => IoctlReply;
@@ -22,6 +22,7 @@ function runRow(ioctl: Ioctl<unknown>, copyOut: CopyOut): Row<VmFile> {
     flags: ['LOCK_ONE_VCPU'],
     handler: (call) => {
       const { host, vm } = call.context;
+      refuseRealGuest(vm, 'on processors of its own');
       const vcpu = vcpuOf(vm, call.view.getInt32(0, true));
       const outcome = runVcpu(host, vm, vcpu, (exit) => copyOut(call, exit));
       noteRunner(call.context);

@@ -123,6 +123,15 @@ export function checkVcpu(vm: Vm, vcpuid: number): void {
   throw new SystemError('EINVAL', { message: `no vCPU has the number ${vcpuid}` });
 }
 
+/** @throws SystemError EOPNOTSUPP while a real kernel is the guest, whose processors are not ours. */
+export function refuseRealGuest(vm: Vm, why: string): void {
+  if (!vm.hasRealGuest) return;
+  throw new SystemError('EOPNOTSUPP', {
+    message: `a real kernel runs in '${vm.name}', ${why}`,
+    hint: `'vmmctl poweroff ${vm.name}' ends what 'vmmctl boot' has booted`,
+  });
+}
+
 /** A vCPU, which is made when it is first named. @throws SystemError EINVAL as `checkVcpu`. */
 export function vcpuOf(vm: Vm, vcpuid: number): Vcpu {
   checkVcpu(vm, vcpuid);
