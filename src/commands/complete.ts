@@ -5,6 +5,7 @@ import { simulatorStatus } from '../core/backend/simulator/control.js';
 import { vmNames } from '../core/client/vm.js';
 import { simulatedHost } from './sim/host.js';
 
+/** How long somebody who pressed a key waits without --timeout, milliseconds. */
 const BUDGET_MS = 150;
 
 export default class Complete extends VmmctlCommand<typeof Complete> {
@@ -18,7 +19,7 @@ export default class Complete extends VmmctlCommand<typeof Complete> {
 
   async run(): Promise<void> {
     const late = new Promise<string[]>((resolve) => {
-      setTimeout(() => resolve([]), BUDGET_MS).unref();
+      setTimeout(() => resolve([]), this.flags.timeout ?? BUDGET_MS).unref();
     });
     const names = await Promise.race([this.#names().catch(() => []), late]);
     this.out(names.map((name) => `${name}\n`).join(''));

@@ -185,7 +185,7 @@ t.test('VMCI', async (t) => {
   });
 
   await t.test('nobody has to know of it', async (t) => {
-    const words = (await host.run(['__complete', 'vms'])).stdout.toString();
+    const words = (await host.run(['__complete', 'vms', '--timeout', '1m'])).stdout.toString();
     t.match(words, /web1/);
     t.match(await host.run(['help', 'vmci']), { status: 0, stdout: /doorbell/ });
     t.match(await host.run(['help', 'vmci', 'doorbell', 'wait']), { status: 0 });
