@@ -149,7 +149,7 @@ export async function until(
   }
 }
 
-/** A number of a process from /proc/PID/status, such as VmHWM in KiB. */
+/** A number of a process from /proc/PID/status, such as VmHWM in KiB. Throws when it is gone. */
 export function processNumber(pid: number, field: string): number {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(text)?.[1]);

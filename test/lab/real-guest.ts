@@ -4,7 +4,14 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Test } from 'tap';
-import { type Ended, type Host, type Running, type RunOptions, until } from '../helpers/host.js';
+import {
+  type Ended,
+  type Host,
+  processNumber,
+  type Running,
+  type RunOptions,
+  until,
+} from '../helpers/host.js';
 import { requireFile, requireTool } from '../helpers/requires.js';
 import type { DebianKernel } from './debian-kernel.js';
 import { initramfs } from './initramfs.js';
@@ -160,7 +167,7 @@ export function kernelOf(host: Host, { command }: RealGuest): number {
 
 function parentOf(pid: number): number | undefined {
   try {
-    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    return processNumber(pid, 'PPid');
   } catch {
     // It has ended.
     return undefined;

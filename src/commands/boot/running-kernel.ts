@@ -11,10 +11,10 @@ export const LOG_FD = 3;
 const END_MS = 2000;
 
 /**
- * Runs beside the kernel, whose process group it is told first, and then when all of that is over. When its standard input
- * ends without that, because we were killed, it ends what is left of the kernel's processes: not before, since the number
- * may be another group's by then. At last it removes the kernel's directory; a process that ends meanwhile may still add a
- * file.
+ * Runs beside the kernel, whose process group it is told first. A second line says that nothing of that is left: its number
+ * may be another group's by then, so nobody is killed. When standard input ends without it, because we were killed, it ends
+ * what is left of the kernel's processes. Then it removes the kernel's directory; a process that ends meanwhile may still
+ * add a file.
  */
 const REAPER =
   'read -r group; read -r over || kill -9 "-$group" 2>/dev/null; rm -rf "$1" || rm -rf "$1"';
